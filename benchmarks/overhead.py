@@ -1,0 +1,80 @@
+"""What orchestration costs: wall time of one production month over the ideal.
+
+    python benchmarks/overhead.py demo 2024-01 --profile quick
+    python benchmarks/overhead.py lendingclub 2011-09 --profile paper --tape accepted_2007_to_2011.csv.gz
+
+The ideal is the time spent fitting, tuning and scoring (as each step reports it), spread over two busy
+cores. Everything else is overhead: starting workers, importing libraries, reading tables, Dagster's events,
+MLflow, plots. The month's cohorts, and all months before it (with the quick profile, which costs least),
+are materialized first and not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+
+from one_month import month_parser, pinned_workspace
+
+WORKERS = 2
+
+
+def main() -> None:
+    arguments = month_parser(__doc__).parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PDX_HOME"] = folder
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    from pdx_assets.orchestration.runner import months_to_run, plan, run_tasks
+    from pdx_assets.risk.calendar import Month
+
+    ws = pinned_workspace(arguments, "quick")
+    month = Month.parse(arguments.month)
+    tasks = plan(ws, months_to_run(ws, None, arguments.month))
+    before = [t for t in tasks if t.stage == "cohort" or t.month < month]
+    outcomes = run_tasks(ws, before, workers=WORKERS, report=lambda o: print(f"before: {o.task.key}", flush=True))
+    ws = pinned_workspace(arguments, arguments.profile)
+    counted = [t for t in plan(ws, months_to_run(ws, None, arguments.month)) if t.month == month]
+    start = time.perf_counter()
+    outcomes += run_tasks(
+        ws, counted, workers=WORKERS, report=lambda o: print(f"{o.task.key:<40}{o.seconds:8.2f} s", flush=True)
+    )
+    wall = time.perf_counter() - start
+    errors = [o.error for o in outcomes if o.error]
+    if errors:
+        raise SystemExit("\n".join(errors))
+    fitting, scoring = seconds_reported(ws, arguments.month)
+    ideal = (fitting + scoring) / WORKERS
+    print(f"fitting and tuning {fitting:.1f} s, scoring {scoring:.1f} s: ideal {ideal:.1f} s on {WORKERS} cores")
+    print(f"wall {wall:.1f} s, overhead ratio {wall / ideal:.2f}")
+    print(f"peak memory of the largest worker {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB")
+
+
+def seconds_reported(ws: object, month: str) -> tuple[float, float]:
+    """Seconds in the training libraries and in the models, from the month's own materializations."""
+    import dagster as dg
+
+    from pdx_assets.stages.workspace import Workspace
+
+    assert isinstance(ws, Workspace)
+    sums = {"training_seconds": 0.0, "scoring_seconds": 0.0}
+    with dg.DagsterInstance.from_config(str(ws.settings.dagster_home)) as instance:
+        for key in instance.all_asset_keys():
+            found = instance.fetch_materializations(
+                dg.AssetRecordsFilter(asset_key=key, asset_partitions=[month]), limit=1
+            )
+            for record in found.records:
+                metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+                for name in sums:
+                    value = metadata.get(name)
+                    sums[name] += float(value.value) if value is not None else 0.0
+    return sums["training_seconds"], sums["scoring_seconds"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""The ``pdx`` command: run, results, ui."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pdx_assets import __version__
+from pdx_assets.risk.errors import PdxError, SpecError
+from pdx_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pdx_assets.orchestration.runner import Outcome, Task
+    from pdx_assets.stages.workspace import Workspace
+
+DEFS = Path(__file__).parent / "defs"
+
+app = typer.Typer(
+    name="pdx",
+    help="Keep probability-of-default models healthy after launch: champion and challengers, month by month.\n\n"
+    "Everything is written under PDX_HOME (default .pdx in the working directory).\n\n"
+    "Start with:  pdx run demo --profile quick   then   pdx results demo   then   pdx ui",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+PortfolioName = Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")]
+
+
+def main() -> None:
+    """Entry point: a PdxError is told in its own words, without a traceback."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    try:
+        app()
+    except PdxError as error:
+        Console(stderr=True).print(Panel(Text(str(error)), title="pdx cannot go on", border_style="red"))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\nInterrupted. Nothing is lost: the same command resumes.")
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"pdx {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    portfolio: PortfolioName,
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="YYYY-MM", help="First production month; default the portfolio's p0."),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("--to", metavar="YYYY-MM", help="Last production month; default the last whose labels are known."),
+    ] = None,
+    tape: Annotated[
+        str | None, typer.Option(help="File, folder or glob to read loans from instead of the YAML's path; remembered.")
+    ] = None,
+    profile: Annotated[
+        Literal["quick", "standard", "paper"] | None,
+        typer.Option(help="How much tuning: quick (a look), standard (the default), paper (every month tuned anew)."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the split and of every draw; one per PDX_HOME.", min=0)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; default one per core.", min=1)] = None,
+) -> None:
+    """Materialize everything for some production months, through Dagster; resumes where it stopped.
+
+    Months are decided in order, so months from the portfolio's first one to --from are made as well where
+    they are missing. Exit code 0: all done; 1: something failed (what, and what to do, is printed).
+    """
+    ws = _workspace(portfolio)
+    if tape is not None and "://" not in tape:
+        tape = str(Path(tape).expanduser().resolve())
+    if tape is not None:
+        from pdx_assets.risk.tape import locate_tape
+
+        # A mistyped path must not be remembered.
+        locate_tape(ws.spec, override=tape, simulated_folder=ws.settings.simulated(portfolio))
+    ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
+
+    from pdx_assets.orchestration.runner import months_to_run, plan
+
+    console = _console()
+    with console.status(f"Reading the tape of {portfolio} ..."):
+        months = months_to_run(ws, first, last)
+        tasks = plan(ws, months)
+    console.print(
+        f"[bold]{portfolio}[/]: production months {months[0]} to {months[-1]}, profile {ws.pinned.profile}, "
+        f"seed {ws.pinned.seed}, {len(tasks)} runs to make, home {ws.settings.home}"
+    )
+    if first and str(months[0]) != first:
+        console.print(f"Months are decided in order: starting at {months[0]}, the portfolio's first production month.")
+    if not tasks:
+        console.print("Everything is up to date.")
+        return
+    outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
+    failures = [o for o in outcomes if o.error is not None]
+    if failures or len(outcomes) < len(tasks):
+        for outcome in failures:
+            console.print(f"[red]{outcome.task.key} failed:[/]\n{outcome.error}", highlight=False)
+        console.print(f"{len(failures)} runs failed, {len(tasks) - len(outcomes)} were not started because of them.")
+        raise typer.Exit(1)
+    console.print(f"Done. See [bold]pdx results {portfolio}[/] and [bold]pdx ui[/].")
+
+
+@app.command()
+def results(
+    portfolio: PortfolioName,
+    form: Annotated[
+        Literal["table", "json", "csv"],
+        typer.Option("--format", help="table: the paper's Table 6; json: everything; csv: one line a model and month."),
+    ] = "table",
+) -> None:
+    """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
+    from pdx_assets.results import as_csv, as_json, as_table, collect
+
+    found = collect(_workspace(portfolio))
+    if form == "json":
+        typer.echo(as_json(found))
+    elif form == "csv":
+        typer.echo(as_csv(found), nl=False)
+    else:
+        console = _console()
+        table = as_table(found)
+        # Squeezed into 80 columns a twelve-month table loses digits; lines that wrap lose nothing.
+        console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
+        console.print(table, crop=False)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the Dagster webserver.")] = 3000,
+    mlflow_port: Annotated[
+        int, typer.Option(help="Port of the MLflow page that runs link to; 0: do not start it.")
+    ] = 5050,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but loopback is open to the network.")
+    ] = "127.0.0.1",
+) -> None:
+    """Dagster's webserver and daemon (and MLflow's page) on this PDX_HOME, until Ctrl-C."""
+    from pdx_assets.orchestration.servers import serve
+
+    serve(Settings.from_environment(), host=host, port=port, mlflow_port=mlflow_port)
+
+
+def _workspace(portfolio: str) -> Workspace:
+    from pdx_assets.risk.spec import NAME
+    from pdx_assets.risk.spec_file import load_spec
+    from pdx_assets.stages.workspace import Workspace
+
+    path = DEFS / portfolio / "defs.yaml"
+    if not NAME.match(portfolio) or not path.is_file():
+        known = ", ".join(sorted(p.parent.name for p in DEFS.glob("*/defs.yaml")))
+        raise SpecError(f"There is no portfolio {portfolio!r}.", expected=f"one of: {known}")
+    spec = load_spec(path)
+    if spec.name != portfolio:
+        raise SpecError(f"{path} declares name {spec.name!r}.", expected=f"the folder's name, {portfolio!r}")
+    return Workspace.of(spec)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outcome]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from pdx_assets.orchestration.runner import run_tasks
+    from pdx_assets.stages.decision import find_decision
+
+    console = _console()
+    names = {
+        "cohort": "cohorts read",
+        "window": "windows",
+        "train": "challengers trained",
+        "decide": "champions decided",
+        "measure": "months measured",
+    }
+    columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bars = {
+            stage: progress.add_task(text, total=sum(t.stage == stage for t in tasks))
+            for stage, text in names.items()
+            if any(t.stage == stage for t in tasks)
+        }
+
+        def report(outcome: Outcome) -> None:
+            task = outcome.task
+            progress.advance(bars[task.stage])
+            if outcome.error is not None:
+                progress.console.print(f"[red]{task.key} failed[/]")
+            elif task.stage == "decide":
+                decision = find_decision(ws, task.month) or {}
+                verdict, reason = decision.get("decision", ""), decision.get("reason", "")
+                progress.console.print(f"{task.month}  {verdict:<10}  {reason}")
+
+        return run_tasks(ws, tasks, workers=workers, report=report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Group *tape*: raw_loans, clean_features, outcomes, labels, by cohort month."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from pdx_assets.orchestration.assets.common import asset_options, column_schema
+from pdx_assets.orchestration.metadata import percent, plotted, table
+from pdx_assets.orchestration.partitions import cohort_months
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.cleaning import clean_features as clean
+from pdx_assets.risk.errors import NotYetKnownError
+from pdx_assets.risk.hashing import content_sha256
+from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.tape_accounting import RowAccounting
+from pdx_assets.stages import tape as stage
+from pdx_assets.stages.workspace import Workspace
+
+ACCOUNTING = "row_accounting"
+
+
+def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
+    """The four tables of a portfolio's cohorts."""
+    options = {
+        "partitions_def": cohort_months(spec),
+        "io_manager_key": "tables",
+        "code_version": stage.TAPE_VERSION,
+        **asset_options(spec, "tape", kinds={"polars", "deltalake"}),
+    }
+
+    @dg.asset(
+        name="raw_loans",
+        description=f"Loans of one cohort of {spec.title or spec.name} as received, types checked; rejected rows are "
+        "set aside with a reason, and every row is accounted for.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                ACCOUNTING,
+                asset=[spec.name, "raw_loans"],
+                blocking=True,
+                description="Rows in = rows out + rejected + excluded by rule.",
+            )
+        ],
+        output_required=False,
+        **options,
+    )
+    def raw_loans(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        cohort = Month.parse(context.partition_key)
+        try:
+            rows = stage.raw_loans(Workspace.of(spec), cohort)
+        except NotYetKnownError as error:
+            context.log.warning(str(error))
+            return
+        accounting = rows.accounting
+        yield dg.MaterializeResult(
+            value=rows.loans,
+            data_version=dg.DataVersion(content_sha256(rows.loans)),
+            metadata={
+                "Row accounting": _accounting(accounting),
+                "The whole tape": _accounting(stage.open_tape(Workspace.of(spec)).accounting),
+                "rejected rows": sum(accounting.rejected.values()),
+                "excluded rows": sum(accounting.excluded.values()),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=ACCOUNTING,
+                    # The same verdict that windows refuse by: loan rows and performance rows.
+                    passed=not stage.blocking_failures(rows),
+                    metadata={"Row accounting": _accounting(accounting)},
+                )
+            ],
+        )
+
+    @dg.asset(
+        name="clean_features",
+        description="What was known at application time, one row a loan; nothing here is learned from the data.",
+        ins={"raw_loans": dg.AssetIn([spec.name, "raw_loans"])},
+        metadata={"dagster/column_schema": column_schema(spec)},
+        **options,
+    )
+    def clean_features(raw_loans: pl.LazyFrame) -> dg.MaterializeResult:
+        features = clean(spec, raw_loans.collect().sort("source_file", "source_row"))
+        missing = {c: features[c].null_count() / max(features.height, 1) for c in features.columns}
+        worst = sorted(((c, share) for c, share in missing.items() if share), key=lambda kv: (-kv[1], kv[0]))[:15]
+        return dg.MaterializeResult(
+            value=features,
+            data_version=dg.DataVersion(content_sha256(features)),
+            metadata={
+                "Model inputs": f"{len(spec.number_features)} numbers, {len(spec.category_features)} categories",
+                "Most often missing": table(["column", "missing"], ([c, percent(share)] for c, share in worst)),
+            },
+        )
+
+    @dg.asset(
+        name="outcomes",
+        description="What has happened to the cohort's loans so far, each event with the date it was known from.",
+        ins={"raw_loans": dg.AssetIn([spec.name, "raw_loans"])},
+        **options,
+    )
+    def outcomes(context: dg.AssetExecutionContext, raw_loans: pl.LazyFrame) -> dg.MaterializeResult:
+        loans = raw_loans.collect().sort("source_file", "source_row")
+        events = stage.outcomes(Workspace.of(spec), Month.parse(context.partition_key), loans)
+        counts = events.group_by("event").agg(pl.len().alias("loans")).sort("event")
+        return dg.MaterializeResult(
+            value=events,
+            data_version=dg.DataVersion(content_sha256(events)),
+            metadata={"Events so far": table(["event", "count"], counts.iter_rows())},
+        )
+
+    @dg.asset(
+        name="labels",
+        description=f"{spec.label.name}: the label {spec.label.horizon_months} months on book, once known; null until "
+        "then, never 'good'.",
+        ins={
+            "raw_loans": dg.AssetIn([spec.name, "raw_loans"]),
+            "outcomes": dg.AssetIn([spec.name, "outcomes"]),
+        },
+        deps=[dg.AssetKey([spec.name, "clean_features"])],
+        **options,
+    )
+    def labels(
+        context: dg.AssetExecutionContext, raw_loans: pl.LazyFrame, outcomes: pl.LazyFrame
+    ) -> dg.MaterializeResult:
+        ws, cohort = Workspace.of(spec), Month.parse(context.partition_key)
+        loans = raw_loans.collect().sort("source_file", "source_row")
+        rows = stage.labels(ws, cohort, loans, outcomes.collect())
+        return dg.MaterializeResult(
+            value=rows, data_version=dg.DataVersion(content_sha256(rows)), metadata=_label_metadata(rows)
+        )
+
+    return [raw_loans, clean_features, outcomes, labels]
+
+
+def _label_metadata(rows: pl.DataFrame) -> dict[str, Any]:
+    latest = rows.filter(pl.col("superseded_from").is_null())
+    counts = latest.group_by("status").agg(pl.len().alias("loans")).sort("status")
+    known = latest["label"].drop_nulls()
+    rate = float((known == 1).sum() / len(known)) if len(known) else None
+    return {
+        "Labels": table(["status", "loans"], counts.iter_rows()),
+        "Bad rate": percent(rate) or "not known yet",
+        **plotted({"bad_rate": rate}),
+    }
+
+
+def _accounting(accounting: RowAccounting) -> dg.TableMetadataValue:
+    rows: list[tuple[str, int]] = [("read from the tape", accounting.rows_in)]
+    rows += [(f"rejected: {reason}", -count) for reason, count in sorted(accounting.rejected.items())]
+    rows += [(f"excluded: {rule}", -count) for rule, count in sorted(accounting.excluded.items())]
+    return table(["rows", "count"], [*rows, ("loans kept", accounting.rows_out)])

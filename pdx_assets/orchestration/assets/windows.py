@@ -1,0 +1,74 @@
+"""Group *windows*: one manifest per strategy and production month."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pdx_assets.orchestration.assets.common import asset_options
+from pdx_assets.orchestration.metadata import months_and_loans, percent, plotted, table
+from pdx_assets.orchestration.partitions import production_months, window_edge
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import NotYetKnownError
+from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.spec import PortfolioSpec, Strategy
+from pdx_assets.risk.windows import MANIFEST_VERSION
+from pdx_assets.stages.windows import make_window
+from pdx_assets.stages.workspace import Workspace
+
+WHAT = {
+    "fixed_window": "the development months stay those of the first production month",
+    "fixed_origin": "the development window keeps its start and grows",
+    "rolling_window": "the development window moves with the production month",
+}
+
+
+def window_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
+    """``window_<strategy>`` for every declared strategy."""
+    return [_window_asset(spec, strategy) for strategy in spec.strategies]
+
+
+def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinition:
+    plan = spec.windows
+
+    @dg.asset(
+        name=f"window_{strategy}",
+        description=f"Manifest of the {strategy.replace('_', ' ')}: {WHAT[strategy]}. D={plan.development}, "
+        f"O={plan.otv}, G={plan.gap}. Names months, content hashes, bads and the decision date; nothing known after "
+        "it may be in.",
+        partitions_def=production_months(spec),
+        deps=[
+            dg.AssetDep(dg.AssetKey([spec.name, layer]), partition_mapping=window_edge(spec, strategy))
+            for layer in ("clean_features", "labels")
+        ],
+        output_required=False,
+        code_version=str(MANIFEST_VERSION),
+        **asset_options(spec, "windows", kinds={"json"}),
+    )
+    def window(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        try:
+            manifest = make_window(Workspace.of(spec), strategy, Month.parse(context.partition_key))
+        except NotYetKnownError as error:
+            context.log.warning(str(error))
+            return
+        hashed = {k: v for k, v in manifest.items() if k != "tables"}
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(document_sha256(hashed)), metadata=_window_metadata(manifest)
+        )
+
+    return window
+
+
+def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
+    counted = ("cohort", "loans", "bads", "goods", "indeterminate")
+    parts = {"Development": manifest["development"], "OTV": manifest["otv"]}
+    metadata: dict[str, Any] = {"Decision date": manifest["decision_date"], "Label": manifest["label"]["name"]}
+    metadata |= {name: months_and_loans(part) for name, part in parts.items()}
+    for name, part in parts.items():
+        rows = ([*(m[c] for c in counted), percent(m["bad_rate"])] for m in part["months"])
+        metadata[f"{name} by cohort"] = table([*counted, "bad rate"], rows)
+    for name, part in parts.items():
+        prefix = name.lower()
+        metadata |= {f"{prefix}_loans": part["loans"], **plotted({f"{prefix}_bad_rate": part["bad_rate"]})}
+        metadata[f"{prefix}_sha256"] = part["sha256"]
+    return metadata

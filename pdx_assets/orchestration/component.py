@@ -1,0 +1,58 @@
+"""Portfolio: a spec becomes Dagster definitions. ``type: pdx_assets.Portfolio`` in a defs.yaml."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from pdx_assets.risk.spec import PortfolioSpec
+
+if TYPE_CHECKING:
+    from dagster import ComponentLoadContext
+    from pydantic import BaseModel
+
+
+class Portfolio(dg.Component):
+    """One loan book, from tape to champion.
+
+    Its attributes are a :class:`pdx_assets.risk.spec.PortfolioSpec`; a new portfolio needs no Python.
+    """
+
+    def __init__(self, spec: PortfolioSpec) -> None:
+        self.spec = spec
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return PortfolioSpec
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: ComponentLoadContext) -> Portfolio:  # noqa: ARG003
+        assert isinstance(attributes, PortfolioSpec)
+        return cls(attributes)
+
+    def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002
+        return portfolio_definitions(self.spec)
+
+
+def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
+    """Assets, checks and jobs of one portfolio; resources come from :mod:`pdx_assets.definitions`."""
+    from pdx_assets.orchestration.assets.challengers import challenger_assets
+    from pdx_assets.orchestration.assets.decision import decision_assets
+    from pdx_assets.orchestration.assets.monitoring import monitoring_assets
+    from pdx_assets.orchestration.assets.production import production_assets
+    from pdx_assets.orchestration.assets.tape import tape_assets
+    from pdx_assets.orchestration.assets.windows import window_assets
+    from pdx_assets.orchestration.jobs import jobs
+
+    return dg.Definitions(
+        assets=[
+            *tape_assets(spec),
+            *window_assets(spec),
+            *challenger_assets(spec),
+            *decision_assets(spec),
+            *production_assets(spec),
+            *monitoring_assets(spec),
+        ],
+        jobs=jobs(spec),
+    )

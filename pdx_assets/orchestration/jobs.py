@@ -1,0 +1,43 @@
+"""The three jobs of a portfolio: cohort, decide, measure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import dagster as dg
+
+from pdx_assets.orchestration.assets.common import group_name
+from pdx_assets.risk.spec import PortfolioSpec
+
+JobName = Literal["cohort", "decide", "measure"]
+
+
+def job_name(portfolio: str, job: JobName) -> str:
+    return f"{portfolio}_{job}"
+
+
+def jobs(spec: PortfolioSpec) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Tape group; windows to champion and production scores; performance and drift."""
+
+    def stage(*names: str) -> dg.AssetSelection:
+        return dg.AssetSelection.groups(*(group_name(spec.name, n) for n in names))
+
+    scores = dg.AssetSelection.assets(dg.AssetKey([spec.name, "production_scores"]))
+    selections: dict[JobName, dg.AssetSelection] = {
+        "cohort": stage("tape"),
+        "decide": stage("windows", "challengers", "decision") | scores,
+        "measure": (stage("production") - scores) | stage("monitoring"),
+    }
+    texts = {
+        "cohort": "Read one cohort month: raw loans, features, outcomes, labels.",
+        "decide": "Decide one production month: windows, studies, challengers, OTV scores, champion, its scores.",
+        "measure": "Measure one production month: realized performance once labels are known, and drift.",
+    }
+    return [
+        dg.define_asset_job(
+            job_name(spec.name, name),
+            selection=selection,
+            description=texts[name],
+        )
+        for name, selection in selections.items()
+    ]

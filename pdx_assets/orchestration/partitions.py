@@ -1,0 +1,48 @@
+"""The two partition definitions, and the edges between them (supersets: the manifests are the truth)."""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.spec import PortfolioSpec
+
+# Further back than any tape: "all so far".
+ALL_SO_FAR = -1200
+
+
+def cohort_months(spec: PortfolioSpec) -> dg.TimeWindowPartitionsDefinition:
+    """From the tape's first cohort to the current month."""
+    return _months(spec, spec.first_cohort)
+
+
+def production_months(spec: PortfolioSpec) -> dg.TimeWindowPartitionsDefinition:
+    """From p0 to the current month."""
+    return _months(spec, spec.p0)
+
+
+def _months(spec: PortfolioSpec, first: Month) -> dg.TimeWindowPartitionsDefinition:
+    # end_offset=1: the current month exists while it runs; its loans are scored before it is over.
+    return dg.TimeWindowPartitionsDefinition(
+        start=str(first), fmt="%Y-%m", cron_schedule=spec.periods.cron(), end_offset=1
+    )
+
+
+def shifted(first: int, last: int) -> dg.TimeWindowPartitionMapping:
+    """Periods p+first .. p+last of the upstream asset."""
+    with warnings.catch_warnings():
+        # The parameter is "beta" in 1.13 and without it the months before a tape's start are an error;
+        # Dagster warns once an edge, 120 times a load.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.TimeWindowPartitionMapping(
+            start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True
+        )
+
+
+def window_edge(spec: PortfolioSpec, strategy: str) -> dg.TimeWindowPartitionMapping:
+    """Development and OTV cohorts of a strategy; growing and fixed windows reach back to the tape's start."""
+    plan = spec.windows
+    first = -(plan.gap + plan.otv + plan.development) if strategy == "rolling_window" else ALL_SO_FAR
+    return shifted(first, -(plan.gap + 1))

@@ -1,0 +1,277 @@
+"""``pdx run``: what has to be materialized for some production months, and doing it with all cores.
+
+Every task is one Dagster run of one partition, executed in a worker process. Tasks start as soon as what
+they need is done: challengers of different months at once, champions in order.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any, Literal
+
+from pdx_assets.orchestration.home import WORKER_TAG, prepare_home
+from pdx_assets.orchestration.jobs import JobName, job_name
+from pdx_assets.orchestration.resources import prepare_tracking
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import HomeError, PdxError
+from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.windows import development_months, otv_months
+from pdx_assets.stages import tape
+from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of
+from pdx_assets.stages.workspace import Workspace
+
+Stage = Literal["cohort", "window", "train", "decide", "measure"]
+# The network's study takes longest: started first, it does not leave a core idle at the end.
+SLOWEST_FIRST = ("neural_network", "random_forest", "xgboost", "logistic_regression")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One Dagster run: some assets of one partition."""
+
+    key: str
+    stage: Stage
+    job: JobName
+    month: Month
+    assets: tuple[str, ...]
+    after: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended."""
+
+    task: Task
+    seconds: float
+    error: str | None
+
+
+def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
+    """Tasks for some consecutive production months, those done already left out."""
+    spec = ws.spec
+    opened = tape.open_tape(ws)
+    measurable = {m for m in months if spec.known_on(m) <= opened.as_of}
+    wanted = {
+        m for p in months for s in spec.strategies for m in (*development_months(spec, s, p), *otv_months(spec, p))
+    }
+    cohorts = tape.pending(ws, tuple(sorted(wanted | set(months))))
+    layers = ("raw_loans", "clean_features", "outcomes", "labels")
+    tasks = [Task(f"cohort {c}", "cohort", "cohort", c, layers) for c in cohorts]
+    read = frozenset(t.key for t in tasks)
+    for p in months:
+        tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
+    done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
+    return [
+        Task(t.key, t.stage, t.job, t.month, t.assets, frozenset(k for k in t.after if k not in done))
+        for t in tasks
+        if t.key not in done
+    ]
+
+
+def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool, on_tape: bool) -> Iterator[Task]:
+    spec, anchor = ws.spec, anchor_of(ws, p)
+    window = Task(f"window {p}", "window", "decide", p, tuple(f"window_{s}" for s in spec.strategies), read)
+    yield window
+    trained = []
+    for algorithm in sorted(spec.algorithms, key=SLOWEST_FIRST.index):
+        needs = {window.key} | ({f"train {anchor} {algorithm}"} if anchor != p and anchor >= spec.p0 else set())
+        assets = (f"tuning_{algorithm}", *(f"challenger_{s}_{algorithm}" for s in spec.strategies))
+        trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
+    yield from trained
+    before = {f"decide {spec.periods.shift(p, -1)}"} if p > spec.p0 else set()
+    scores = ("production_scores",) if on_tape else ()
+    needs = {t.key for t in trained} | before
+    yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion", *scores), frozenset(needs))
+    if on_tape:
+        assets = ("drift", *(("production_performance",) if measurable else ()))
+        yield Task(f"measure {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))
+
+
+def is_done(ws: Workspace, task: Task) -> bool:
+    """Whether a task was done with today's tape, declarations, profile, seed and code."""
+    document = ws.lake.find_document("progress", task.key.replace(" ", "/"))
+    return document is not None and document["state"] == _state(ws) and tuple(document["assets"]) == task.assets
+
+
+def _mark(ws: Workspace, task: Task) -> None:
+    if task.stage == "cohort":
+        tape.mark_done(ws, task.month)
+    else:
+        document = {"state": _state(ws), "assets": list(task.assets)}
+        ws.lake.put_document("progress", task.key.replace(" ", "/"), document)
+
+
+def _state(ws: Workspace) -> str:
+    pinned = [ws.pinned.profile, ws.pinned.seed]
+    return document_sha256([tape.tape_state(ws), ws.spec.model_dump(mode="json"), pinned, TRAINING_VERSION])
+
+
+def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callable[[Outcome], None]) -> list[Outcome]:
+    """Execute tasks in worker processes; a failed task takes down only those that need it.
+
+    Returns:
+        Outcomes of the tasks that ran; those never started are missing.
+
+    Raises:
+        PdxError: a worker process was killed.
+    """
+    prepare_home(ws.settings)
+    # glibc keeps a heap for each of a dozen threads: a worker that had done a year of months held 1.5 GB.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    # Importing MLflow and making its database takes 5 s, which the workers spend on starting as well.
+    tracking = ThreadPoolExecutor(1).submit(prepare_tracking, ws.spec.name)
+    waiting = {t.key: t for t in tasks}
+    unfinished = set(waiting)
+    running: dict[Future[str | None], tuple[Task, float]] = {}
+    outcomes: list[Outcome] = []
+    failed: set[str] = set()
+    # Spawned, not forked: polars and torch hold threads that do not survive a fork.
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_enter_worker, initargs=(ws.spec,)
+    ) as pool:
+        try:
+            while waiting or running:
+                for key in [k for k, t in waiting.items() if t.after & failed]:
+                    failed.add(key)
+                    unfinished.discard(key)
+                    del waiting[key]
+                # At most as many as there are workers: what becomes possible meanwhile may be more urgent.
+                ready = sorted((t for t in waiting.values() if not t.after & unfinished), key=_urgency)
+                for task in ready[: workers - len(running)]:
+                    if task.stage == "train":
+                        tracking.result()
+                    del waiting[task.key]
+                    running[pool.submit(_execute, task)] = (task, time.perf_counter())
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    task, start = running.pop(future)
+                    outcome = Outcome(task, time.perf_counter() - start, future.result())
+                    unfinished.discard(task.key)
+                    if outcome.error is None:
+                        _mark(ws, task)
+                    else:
+                        failed.add(task.key)
+                    outcomes.append(outcome)
+                    report(outcome)
+        except BrokenProcessPool as error:
+            raise PdxError(
+                "A worker process was killed (out of memory?).", remedy="run the same command again; it resumes"
+            ) from error
+        except KeyboardInterrupt:
+            for process in list(getattr(pool, "_processes", {}).values()):
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outcomes
+
+
+def _urgency(task: Task) -> tuple[Any, ...]:
+    order = {"cohort": 0, "window": 1, "decide": 2, "train": 3, "measure": 4}
+    algorithm = task.key.split()[-1]
+    rank = SLOWEST_FIRST.index(algorithm) if algorithm in SLOWEST_FIRST else 0
+    # Windows of all months first would delay the first study; a month's windows go with its training.
+    return (task.stage != "cohort", task.month.ordinal, order[task.stage], rank)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _enter_worker(spec: PortfolioSpec) -> None:
+    import logging
+
+    from dagster import DagsterInstance
+
+    from pdx_assets.definitions import build_definitions
+
+    # Ctrl-C reaches the whole group: the parent decides, workers must not print a traceback each.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable(logging.INFO)
+    # Within `pdx run` months come in order by construction: waiting would only hide a defect.
+    os.environ.setdefault("PDX_WAIT_TRIES", "0")
+    _worker["spec"] = spec
+    _worker["definitions"] = build_definitions(spec)
+    _worker["instance"] = DagsterInstance.get()
+
+
+def _execute(task: Task) -> str | None:
+    """Run one task; its error in words, or None."""
+    from dagster import AssetKey
+
+    spec: PortfolioSpec = _worker["spec"]
+    job = _worker["definitions"].resolve_job_def(job_name(spec.name, task.job))
+    result = job.execute_in_process(
+        instance=_worker["instance"],
+        partition_key=str(task.month),
+        asset_selection=[AssetKey([spec.name, name]) for name in task.assets],
+        tags={WORKER_TAG: str(os.getpid())},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    _give_back_memory()
+    if result.success:
+        return None
+    return "\n".join(_messages(result)) or "the run failed; see it in `pdx ui`"
+
+
+def _give_back_memory() -> None:
+    """Return what the task freed to the system; a worker lives through a hundred tasks."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # glibc has it, musl has not
+            trim(0)
+
+
+def _messages(result: Any) -> Iterator[str]:
+    """The failure of each failed step: a PdxError's own words, or the class and message of anything else."""
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            yield f"{event.step_key}: {error.message.strip()}"
+
+
+def months_to_run(ws: Workspace, first: str | None, last: str | None) -> tuple[Month, ...]:
+    """Production months to materialize: always from p0, since decisions are made in order.
+
+    Raises:
+        HomeError: the range is empty or not decidable on the tape.
+    """
+    spec, opened = ws.spec, tape.open_tape(ws)
+    decidable = [
+        p
+        for p in spec.periods.span(spec.p0, spec.periods.shift(opened.cohorts[-1], spec.windows.gap + 1))
+        if spec.known_on(otv_months(spec, p)[-1]) <= opened.as_of
+    ]
+    if not decidable:
+        raise HomeError(
+            f"No production month of {spec.name} can be decided: the tape's as-of date is {opened.as_of}.",
+            expected=f"an as-of date of {spec.known_on(otv_months(spec, spec.p0)[-1])} or later",
+            remedy="use a tape with later outcomes",
+        )
+    measurable = [p for p in decidable if p in opened.cohorts and spec.known_on(p) <= opened.as_of]
+    end = Month.parse(last) if last else (measurable or decidable)[-1]
+    begin = Month.parse(first) if first else spec.p0
+    if begin < spec.p0 or end > decidable[-1] or end < begin:
+        raise HomeError(
+            f"--from {begin} --to {end} cannot be run.",
+            expected=f"production months within {spec.p0}..{decidable[-1]} (tape as of {opened.as_of})",
+            remedy="choose months in that range",
+        )
+    return spec.periods.span(spec.p0, end)

@@ -1,0 +1,272 @@
+"""Strategy -> manifest: which months a model learns from, exactly what they held, and the label firewall.
+
+A manifest is a small document, not a copy of loans. It is the truth about a window: the graph's edges
+may be a superset, the months here are computed from the plan and anything missing is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from pdx_assets.risk.calendar import Month, decision_date
+from pdx_assets.risk.errors import FirewallError, NotYetKnownError, WindowError
+from pdx_assets.risk.hashing import content_sha256, document_sha256
+from pdx_assets.risk.outcomes import label_view
+from pdx_assets.risk.spec import PortfolioSpec, Strategy
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.models.matrix import Sample
+
+MANIFEST_VERSION = 1
+LOAN = ["cohort", "loan_id"]
+ITV_SHARE = 0.25  # the paper's 75/25 split of the development window into train and ITV (its section 4.4)
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """What the tables hold for the months of a window.
+
+    Attributes:
+        features: content hash of clean_features by cohort; a missing cohort is simply absent.
+        labels: label rows of those cohorts (outcomes.label_rows), all versions.
+        loans: cohort and loan_id of every loan in clean_features.
+        refused: cohorts whose blocking check failed, with the reason.
+    """
+
+    features: Mapping[Month, str]
+    labels: pl.DataFrame
+    loans: pl.DataFrame
+    refused: Mapping[Month, str]
+
+
+def otv_months(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
+    """OTV(p) = p-G-O .. p-G-1."""
+    plan, shift = spec.windows, spec.periods.shift
+    return spec.periods.span(shift(production, -(plan.gap + plan.otv)), shift(production, -(plan.gap + 1)))
+
+
+def development_months(spec: PortfolioSpec, strategy: Strategy, production: Month) -> tuple[Month, ...]:
+    """The development window of a strategy, every bound inclusive (design, section 2)."""
+    plan, shift = spec.windows, spec.periods.shift
+    first = shift(spec.p0, -(plan.gap + plan.otv + plan.development))
+    last = shift(production, -(plan.gap + plan.otv + 1))
+    if strategy == "rolling_window":
+        first = shift(production, -(plan.gap + plan.otv + plan.development))
+    if strategy == "fixed_window":
+        last = shift(spec.p0, -(plan.gap + plan.otv + 1))
+    return spec.periods.span(first, last)
+
+
+def trained_for(spec: PortfolioSpec, strategy: Strategy, production: Month) -> Month:
+    """The production month whose model a recipe uses: p0 for the fixed window, which is trained once."""
+    return spec.p0 if strategy == "fixed_window" else production
+
+
+def canonical_strategy(spec: PortfolioSpec, strategy: Strategy, production: Month) -> Strategy:
+    """At p0 the strategies coincide: they share the fixed window's name, and so its seed and bundle."""
+    return "fixed_window" if production == spec.p0 else strategy
+
+
+def build_manifest(
+    spec: PortfolioSpec, strategy: Strategy, production: Month, cohorts: Cohorts, *, seed: int
+) -> dict[str, Any]:
+    """The manifest of one strategy's window at one production month.
+
+    Raises:
+        WindowError: months are missing, or refused by a blocking check; all are named.
+        NotYetKnownError: the tape's as-of date comes before a label's.
+        FirewallError: a label was known only after the decision date.
+    """
+    development, otv = development_months(spec, strategy, production), otv_months(spec, production)
+    wanted = sorted({*development, *otv})
+    _require(wanted, cohorts, f"window_{strategy} of {production}")
+    # A fixed window stays what it was at p0: a label revised since then must not seep into it.
+    learned_on = decision_date(trained_for(spec, strategy, production))
+    parts = {
+        "development": _part(spec, development, cohorts, on=learned_on),
+        "otv": _part(spec, otv, cohorts, on=decision_date(production)),
+    }
+    return {
+        "format_version": MANIFEST_VERSION,
+        "portfolio": spec.name,
+        "strategy": strategy,
+        "production_month": str(production),
+        "decision_date": decision_date(production).isoformat(),
+        "label": _rule(spec),
+        "split": {"by": "borrower_hash", "itv_share": ITV_SHARE, "seed": seed},
+        **parts,
+    }
+
+
+def identity(manifest: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """What makes two windows the same to a model: content, label, split; not the strategy's name or p."""
+    months = [{k: m[k] for k in ("cohort", "features_sha256", "labels_sha256")} for m in manifest[part]["months"]]
+    return {
+        "portfolio": manifest["portfolio"],
+        "label": manifest["label"],
+        "split": manifest["split"],
+        "months": months,
+    }
+
+
+def check_firewall(loans: pl.DataFrame, view: pl.DataFrame, *, on: date, rule: str) -> None:
+    """Every loan has a label that was known on the decision date; compares events, not calendars.
+
+    Args:
+        loans: cohort, loan_id of every loan the window would use.
+        view: cohort, loan_id, known_from of the label versions about to be learned from; a null known_from
+            is a label nobody knows. Rows of other loans are passed over.
+
+    Raises:
+        FirewallError: naming month, count and rule.
+    """
+    dates = view.select(*LOAN, "known_from").filter(pl.col("known_from").is_not_null())
+    leaks = loans.select(LOAN).join(dates, on=LOAN, how="left").filter(~(pl.col("known_from") <= on).fill_null(False))
+    if leaks.height == 0:
+        return
+    found = leaks.group_by("cohort").agg(pl.len().alias("rows"), pl.col("known_from").max()).sort("cohort")
+    listed = "; ".join(
+        f"{cohort}: {rows} rows" + (f", known from {known}" if known else ", no label version valid then")
+        for cohort, rows, known in found.iter_rows()
+    )
+    raise FirewallError(
+        f"Labels not known on the decision date {on}: {listed}.",
+        expected=f"every row known on or before {on} under the rule {rule}",
+        remedy="widen windows.gap (or label.horizon_months / reporting_delay_days if they are wrong), or correct the "
+        "known-from dates on the tape",
+    )
+
+
+def in_time_validation(borrower_hash: np.ndarray, seed: int) -> np.ndarray:
+    """Which loans are on the ITV side: shape (n,), bool.
+
+    By a hash of the borrower, so that a borrower is on the same side in every month and every window.
+    The finalizer of splitmix64 (doi:10.1145/2714064.2660195) stirs the seed in.
+    """
+    with np.errstate(over="ignore"):
+        z = borrower_hash.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return (z >> np.uint64(11)).astype(np.float64) / 2.0**53 < ITV_SHARE
+
+
+@dataclass(frozen=True)
+class Development:
+    """The two sides of a development window, ready to learn from."""
+
+    train: Sample
+    itv: Sample
+
+
+def assemble_development(
+    spec: PortfolioSpec, manifest: Mapping[str, Any], features: pl.DataFrame, labels: pl.DataFrame
+) -> Development:
+    """Train and ITV of a manifest's development window.
+
+    Args:
+        features: clean_features of the development months.
+        labels: label rows of the same months, all versions.
+    """
+    on = decision_date(trained_for(spec, manifest["strategy"], Month.parse(manifest["production_month"])))
+    rows = labelled(features, labels, on=on)
+    itv = in_time_validation(rows["borrower_hash"].to_numpy(), manifest["split"]["seed"])
+    return Development(train=to_sample(spec, rows.filter(~itv)), itv=to_sample(spec, rows.filter(itv)))
+
+
+def labelled(features: pl.DataFrame, labels: pl.DataFrame, *, on: date) -> pl.DataFrame:
+    """Features joined with the labels valid on a day; indeterminate loans left out; a fixed row order."""
+    view = label_view(labels, on).filter(pl.col("label").is_not_null()).select("cohort", "loan_id", "label")
+    return features.join(view, on=["cohort", "loan_id"], how="inner").sort("cohort", "loan_id")
+
+
+def to_sample(spec: PortfolioSpec, rows: pl.DataFrame) -> Sample:
+    """A model's view of labelled loans."""
+    from pdx_assets.risk.models.matrix import LoanMatrix, Sample
+
+    matrix = LoanMatrix.from_frame(rows, spec.number_features, spec.category_features)
+    weight = rows["weight"].to_numpy().astype(np.float32) if "weight" in rows.columns else None
+    return Sample(matrix, rows["label"].to_numpy().astype(np.int8), weight)
+
+
+def _require(wanted: list[Month], cohorts: Cohorts, what: str) -> None:
+    missing = [str(m) for m in wanted if m not in cohorts.features]
+    if missing:
+        raise WindowError(
+            f"{what} needs {len(wanted)} months of clean_features and labels; missing: {', '.join(missing)}.",
+            expected=f"{wanted[0]}..{wanted[-1]}",
+            remedy="materialize the cohort job for the months named",
+        )
+    refused = [f"{m} ({cohorts.refused[m]})" for m in wanted if m in cohorts.refused]
+    if refused:
+        raise WindowError(
+            f"{what} would use months whose blocking check failed: {', '.join(refused)}.",
+            expected="months that passed their blocking checks",
+            remedy="correct the tape and materialize the cohort job again for those months",
+        )
+
+
+def _rule(spec: PortfolioSpec) -> dict[str, Any]:
+    return {
+        "name": spec.label.name,
+        "horizon_months": spec.label.horizon_months,
+        "reporting_delay_days": spec.label.reporting_delay_days,
+        "definition": spec.label.definition.model_dump(mode="json"),
+    }
+
+
+def _part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, on: date) -> dict[str, Any]:
+    keys = [str(m) for m in months]
+    labels = cohorts.labels.filter(pl.col("cohort").is_in(keys))
+    unknown = labels.filter(pl.col("status") == "unknown")["cohort"].unique().sort().to_list()
+    if unknown:
+        raise NotYetKnownError(
+            f"Labels of {', '.join(unknown)} are not known yet on the tape.",
+            expected=f"an as-of date of {spec.known_on(Month.parse(unknown[-1]))} or later",
+            remedy="wait for the tape to cover it, then materialize the labels again",
+        )
+    # label_view also gives the loans without a version valid on that day: to the firewall those are unlabelled.
+    view = label_view(labels, on).filter(pl.col("known_from").is_not_null())
+    coming = labels.filter(pl.col("known_from") > on).join(view, on=LOAN, how="anti")
+    shown = pl.concat([view.select(*LOAN, "known_from"), coming.group_by(LOAN).agg(pl.col("known_from").min())])
+    loans = cohorts.loans.filter(pl.col("cohort").is_in(keys))
+    rule = f"{spec.label.name} ({spec.label.horizon_months} months on book)"
+    check_firewall(loans, shown, on=on, rule=rule)
+    # A loan excluded from the features (rejected, say) must not count in the window either.
+    view = view.join(loans.select(LOAN), on=LOAN, how="semi").sort(LOAN)
+    by_month = {k[0]: part for k, part in view.partition_by("cohort", as_dict=True).items()}
+    empty = view.clear()
+    rows = []
+    for month in months:
+        part = by_month.get(str(month), empty)
+        counts = _counts(part)
+        rows.append(
+            {
+                "cohort": str(month),
+                **counts,
+                "features_sha256": cohorts.features[month],
+                "labels_sha256": content_sha256(part.select("loan_id", "label")),
+            }
+        )
+    last_event = view["known_from"].max()
+    total: dict[str, Any] = {"first": keys[0], "last": keys[-1], **_counts(view)}
+    total |= {"last_event": str(last_event) if last_event else None, "months": rows}
+    hashed = [[r["cohort"], r["features_sha256"], r["labels_sha256"]] for r in rows]
+    return {"sha256": document_sha256(hashed), **total}
+
+
+def _counts(view: pl.DataFrame) -> dict[str, Any]:
+    bads, goods = int((view["label"] == 1).sum()), int((view["label"] == 0).sum())
+    return {
+        "loans": view.height,
+        "bads": bads,
+        "goods": goods,
+        "indeterminate": view.height - bads - goods,
+        "bad_rate": bads / (bads + goods) if bads + goods else None,
+    }

@@ -1,0 +1,115 @@
+"""Environment -> one typed object, and what a PDx home pins for each portfolio. Secrets are never printed.
+
+``PDX_HOME`` holds everything PDx writes. Profile, seed and tape are pinned per portfolio the first time
+a home is used for it: results of two seeds in one home could not be told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import get_args
+
+from pdx_assets.risk.errors import HomeError
+from pdx_assets.risk.spec import NAME, ProfileName
+
+DEFAULT_PROFILE: ProfileName = "standard"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are.
+
+    Attributes:
+        home: ``PDX_HOME``, default ``.pdx`` in the working directory.
+        lake: ``PDX_LAKE``, a folder or s3:// URL, default ``<home>/lake``.
+        mlflow_uri: ``PDX_MLFLOW_URI``, default sqlite under the home.
+        mlflow_ui: ``PDX_MLFLOW_UI``, the address links point to.
+    """
+
+    home: Path
+    lake: str
+    mlflow_uri: str = field(repr=False)  # a server's address may carry its password
+    mlflow_ui: str
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        home = Path(os.environ.get("PDX_HOME") or ".pdx").expanduser().resolve()
+        return cls(
+            home=home,
+            lake=os.environ.get("PDX_LAKE") or str(home / "lake"),
+            mlflow_uri=os.environ.get("PDX_MLFLOW_URI") or f"sqlite:///{home / 'mlflow.db'}",
+            mlflow_ui=(os.environ.get("PDX_MLFLOW_UI") or "http://127.0.0.1:5050").rstrip("/"),
+        )
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    def staging(self, portfolio: str) -> Path:
+        return self.home / "staging" / _safe(portfolio)
+
+    def simulated(self, portfolio: str) -> Path:
+        return self.home / "simulated" / _safe(portfolio)
+
+    def locks(self, portfolio: str) -> Path:
+        return self.home / "locks" / _safe(portfolio)
+
+    def _pin_file(self, portfolio: str) -> Path:
+        return self.home / "portfolios" / f"{_safe(portfolio)}.json"
+
+    def pinned(self, portfolio: str) -> Pinned:
+        """Profile, seed and tape of a portfolio in this home; defaults when nothing is pinned yet."""
+        path = self._pin_file(portfolio)
+        if not path.exists():
+            return Pinned()
+        return Pinned(**json.loads(path.read_text(encoding="utf-8")))
+
+    def pin(self, portfolio: str, *, profile: ProfileName | None, seed: int | None, tape: str | None) -> Pinned:
+        """Pin what is asked for; None keeps what is pinned.
+
+        Raises:
+            HomeError: another profile or seed is pinned already.
+        """
+        path = self._pin_file(portfolio)
+        current = self.pinned(portfolio)
+        if path.exists():
+            for name, asked in (("profile", profile), ("seed", seed)):
+                if asked is not None and asked != getattr(current, name):
+                    raise HomeError(
+                        f"{self.home} holds {portfolio} with {name} {getattr(current, name)!r}; asked for {asked!r}.",
+                        expected="one profile and one seed in a home, so that results can be told apart",
+                        remedy=f"set PDX_HOME to another folder for {name} {asked!r}",
+                    )
+        wanted = replace(
+            current,
+            profile=profile or current.profile,
+            seed=current.seed if seed is None else seed,
+            tape=tape or current.tape,
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(f".{os.getpid()}.tmp")
+        scratch.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")
+        scratch.replace(path)
+        return wanted
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What a home has settled for one portfolio."""
+
+    profile: ProfileName = DEFAULT_PROFILE
+    seed: int = 0
+    tape: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile not in get_args(ProfileName):
+            raise HomeError(f"profile {self.profile!r} is unknown.", expected=" | ".join(get_args(ProfileName)))
+
+
+def _safe(portfolio: str) -> str:
+    if not NAME.match(portfolio):
+        raise HomeError(f"{portfolio!r} is not a portfolio name.", expected="lower-case letters, digits, underscores")
+    return portfolio

@@ -1,0 +1,263 @@
+"""Group *challengers*: studies at anchors, and one bundle or tombstone a recipe and production month.
+
+Both are content-addressed: a study or a model is made once from what it depends on, whichever month or
+process asks first, so months can run in any order and at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import TrainingError
+from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.seeds import seed_from
+from pdx_assets.risk.spec import AlgorithmName, Strategy
+from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
+from pdx_assets.stages.windows import development, window, window_or_make
+from pdx_assets.stages.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.bundle import Bundle
+
+# Raised whenever the same window, parameters and seed would give another model.
+TRAINING_VERSION = "1"
+LIBRARIES = ("numpy", "scikit-learn", "xgboost", "torch", "optuna", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one challenger step did.
+
+    Attributes:
+        pointer: the stored document: a bundle's digest and metrics, or a tombstone's reason.
+        seconds: time spent in the training libraries by this call; 0 when the model was there already.
+    """
+
+    pointer: dict[str, Any]
+    seconds: float
+
+    @property
+    def is_tombstone(self) -> bool:
+        return self.pointer["status"] == "tombstone"
+
+
+def anchor_of(ws: Workspace, production: Month) -> Month:
+    """The month whose study a production month uses: p0, then every ``retune_every`` periods."""
+    months = ws.spec.periods.months
+    passed = (production.ordinal - ws.spec.p0.ordinal) // months
+    return ws.spec.periods.shift(ws.spec.p0, passed - passed % ws.profile.retune_every)
+
+
+def tune_month(ws: Workspace, algorithm: AlgorithmName, production: Month) -> dict[str, Any]:
+    """The studies ``tuning_<algorithm>`` of a production month uses, one for each distinct development window.
+
+    A study that fails is recorded with its reason, and only the challengers that need it leave tombstones.
+    """
+    anchor = anchor_of(ws, production)
+    studies: dict[str, Any] = {}
+    seconds = 0.0
+    for strategy in ws.spec.strategies:
+        try:
+            studies[strategy], spent = _study(ws, strategy, algorithm, anchor)
+        except TrainingError as error:
+            studies[strategy], spent = {"failed": str(error), "tuned_for": str(anchor), "strategy": strategy}, 0.0
+        seconds += spent
+    document = {"algorithm": algorithm, "production_month": str(production), "anchor": str(anchor), "studies": studies}
+    ws.lake.put_document(f"tuning_{algorithm}", str(production), document)
+    return {**document, "seconds": seconds}
+
+
+def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: Month) -> tuple[dict[str, Any], float]:
+    month = trained_for(ws.spec, strategy, anchor)
+    name = canonical_strategy(ws.spec, strategy, month)
+    manifest = window_or_make(ws, name, month)
+    seed = seed_from(ws.spec.name, month, name, algorithm, ws.pinned.seed, "tuning")
+    what: dict[str, Any] = {
+        "window": identity(manifest, "development"),
+        "algorithm": algorithm,
+        "objective": ws.spec.tuning.objective,
+        "trials": ws.profile.trials,
+        "seed": seed,
+        "inputs": _inputs(ws),
+        "code": _code(),
+    }
+    key = document_sha256(what)
+    found = ws.lake.find_document("studies", key)
+    if found is not None:
+        return found, 0.0
+    with ws.only_one(key):
+        found = ws.lake.find_document("studies", key)
+        if found is not None:
+            return found, 0.0
+        from pdx_assets.risk.models.tuning import tune
+
+        data = _development(ws, name, month)
+        start = perf_counter()
+        study = tune(algorithm, data.train, data.itv, objective=what["objective"], trials=ws.profile.trials, seed=seed)
+        seconds = perf_counter() - start
+        document = {
+            "study": key,
+            "algorithm": algorithm,
+            "tuned_for": str(month),
+            "strategy": name,
+            "objective": what["objective"],
+            "best_value": study.best_value,
+            "best_params": study.best_params,
+            "trials": study.trials,
+        }
+        ws.lake.put_document("studies", key, document)
+    return document, seconds
+
+
+def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month) -> Trained:
+    """Train (or find) one recipe's model of a production month, and store the pointer to it.
+
+    Raises:
+        TrainingError: the model cannot be had; :func:`bury` then leaves the tombstone.
+    """
+    month = trained_for(ws.spec, strategy, production)
+    if strategy == "fixed_window" and production != month:
+        # Trained once at p0: a tape revised since then must not make a new baseline.
+        baseline = find_pointer(ws, strategy, algorithm, month)
+        if baseline is not None:
+            return Trained(_point(ws, strategy, algorithm, production, baseline), 0.0)
+    name = canonical_strategy(ws.spec, strategy, production)
+    manifest = window(ws, strategy, production)
+    study = ws.lake.get_document(f"tuning_{algorithm}", str(production))["studies"][strategy]
+    if "failed" in study:
+        raise TrainingError(f"Its study of {study['tuned_for']} failed: {study['failed']}")
+    seed = seed_from(ws.spec.name, month, name, algorithm, ws.pinned.seed)
+    what: dict[str, Any] = {
+        "window": identity(manifest, "development"),
+        "algorithm": algorithm,
+        "params": study["best_params"],
+        "seed": seed,
+        "inputs": _inputs(ws),
+        "code": _code(),
+    }
+    key = document_sha256(what)
+    found, seconds = ws.lake.find_document("trained", key), 0.0
+    if found is None:
+        with ws.only_one(key):
+            found = ws.lake.find_document("trained", key)
+            if found is None:
+                found, seconds = _train(ws, manifest, what, month, key)
+    pointer = {**found, "strategy": strategy, "study": study["study"], "status": "bundle"}
+    return Trained(_point(ws, strategy, algorithm, production, pointer), seconds)
+
+
+def bury(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month, reason: str) -> Trained:
+    """Leave a tombstone: the contest goes on without this recipe."""
+    pointer = {
+        "status": "tombstone",
+        "strategy": strategy,
+        "algorithm": algorithm,
+        "trained_for": str(trained_for(ws.spec, strategy, production)),
+        "reason": reason,
+    }
+    return Trained(_point(ws, strategy, algorithm, production, pointer), 0.0)
+
+
+def find_pointer(ws: Workspace, strategy: str, algorithm: str, production: Month) -> dict[str, Any] | None:
+    """The stored pointer or tombstone of a recipe's production month; None when it never ran."""
+    return ws.lake.find_document(f"challenger_{strategy}_{algorithm}", str(production))
+
+
+def load_bundle(ws: Workspace, digest: str) -> Bundle:
+    """A stored model, its digest checked."""
+    from pdx_assets.risk.bundle import Bundle
+
+    return Bundle.from_files(ws.lake.get_bundle(digest), digest)
+
+
+def _train(
+    ws: Workspace, manifest: Mapping[str, Any], what: Mapping[str, Any], month: Month, key: str
+) -> tuple[dict[str, Any], float]:
+    from pdx_assets.risk.bundle import build_bundle
+    from pdx_assets.risk.metrics.summary import evaluate
+    from pdx_assets.risk.models.training import train
+    from pdx_assets.risk.windows import to_sample
+    from pdx_assets.stages.windows import otv_loans
+
+    data = _development(ws, manifest["strategy"], Month.parse(manifest["production_month"]))
+    start = perf_counter()
+    model = train(what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"])
+    seconds = perf_counter() - start
+    metrics = {
+        part: evaluate(sample.label, model.predict_pd(sample.matrix), sample.weight)
+        for part, sample in (("train", data.train), ("itv", data.itv))
+    }
+    window_ = manifest["development"]
+    # window_<strategy> is made anew when the tape is revised; what this model learned from must stay findable.
+    window_sha256 = document_sha256(what["window"])
+    ws.lake.create_document("windows", window_sha256, manifest)
+    bundle = build_bundle(
+        model,
+        manifest={
+            "portfolio": ws.spec.name,
+            "algorithm": what["algorithm"],
+            "trained_for": str(month),
+            "window_sha256": window_sha256,
+            "first_cohort": window_["first"],
+            "last_cohort": window_["last"],
+            "last_event": window_["last_event"],
+            "seed": what["seed"],
+            "metrics": metrics,
+        },
+        parity=to_sample(ws.spec, otv_loans(ws, manifest)),
+    )
+    ws.lake.put_bundle(bundle.digest, bundle.files)
+    document = {
+        "bundle_sha256": bundle.digest,
+        "algorithm": what["algorithm"],
+        "trained_for": str(month),
+        "last_cohort": window_["last"],
+        "last_event": window_["last_event"],
+        "params": what["params"],
+        "metrics": metrics,
+        "importances": dict(sorted(model.importances.items(), key=lambda kv: (-kv[1], kv[0]))[:30]),
+    }
+    ws.lake.put_document("trained", key, document)
+    return document, seconds
+
+
+def _development(ws: Workspace, strategy: Strategy, production: Month) -> Development:
+    manifest = window_or_make(ws, strategy, production)
+    return _assembled(ws, strategy, production, document_sha256(identity(manifest, "development")))
+
+
+@lru_cache(maxsize=3)
+def _assembled(ws: Workspace, strategy: Strategy, production: Month, _identity: str) -> Development:
+    # Built once for all algorithms of a month: three strategies, three matrices.
+    data = development(ws, window_or_make(ws, strategy, production))
+    for part, sample in (("train", data.train), ("ITV", data.itv)):
+        bads = int(sample.label.sum())
+        if bads in (0, len(sample.label)):
+            raise TrainingError(
+                f"{part} of window_{strategy} of {production} has {bads} bads among {len(sample.label)} loans.",
+                expected="both bad and good loans",
+                remedy="widen windows.development",
+            )
+    return data
+
+
+def _point(
+    ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month, pointer: Mapping[str, Any]
+) -> dict[str, Any]:
+    document = {**pointer, "strategy": strategy, "production_month": str(production)}
+    ws.lake.put_document(f"challenger_{strategy}_{algorithm}", str(production), document)
+    return document
+
+
+def _inputs(ws: Workspace) -> dict[str, list[str]]:
+    return {"numbers": ws.spec.number_features, "categories": ws.spec.category_features}
+
+
+def _code() -> dict[str, str]:
+    return {"training": TRAINING_VERSION, **{name: version(name) for name in LIBRARIES}}

@@ -1,0 +1,58 @@
+"""Group *monitoring*: how far a production cohort has moved from what its champion learned from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import DecisionError
+from pdx_assets.risk.metrics.stability import CategoryBins, NumberBins
+from pdx_assets.stages.challengers import load_bundle
+from pdx_assets.stages.decision import find_decision
+from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.workspace import Workspace
+
+
+def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
+    """PSI of each feature, and of the champion's score, between its development window and cohort p.
+
+    Raises:
+        DecisionError: nobody is in charge of the month.
+    """
+    decision = find_decision(ws, production)
+    if decision is None or decision["champion"] is None:
+        raise DecisionError(f"Nobody is in charge of {production}.", remedy=f"materialize champion for {production}")
+    champion = decision["champion"]
+    learned_from = load_bundle(ws, champion["bundle_sha256"]).manifest["window_sha256"]
+    manifest = ws.lake.get_document("windows", learned_from)
+    months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
+    version = manifest["tables"]["clean_features"]
+    features = [*ws.spec.number_features, *ws.spec.category_features]
+    reference = ws.lake.scan_months("clean_features", months, columns=features, version=version).collect()
+    current = ws.lake.scan_months("clean_features", [production], columns=features).collect()
+    values = {
+        **{n: NumberBins.of(reference[n].to_numpy()).psi(current[n].to_numpy()) for n in ws.spec.number_features},
+        **{n: CategoryBins.of(reference[n].to_list()).psi(current[n].to_list()) for n in ws.spec.category_features},
+    }
+    document = {
+        "production_month": str(production),
+        "bundle_sha256": champion["bundle_sha256"],
+        "reference": {"first": str(months[0]), "last": str(months[-1]), "loans": reference.height},
+        "loans": current.height,
+        "psi": values,
+        "score_psi": _score_psi(ws, champion["bundle_sha256"], manifest, production),
+    }
+    ws.lake.put_document("drift", str(production), document)
+    return document
+
+
+def _score_psi(ws: Workspace, digest: str, manifest: dict[str, Any], production: Month) -> float | None:
+    held = ws.lake.contents("clean_features")
+    # The development months as they are now: a month revised since is scored as revised.
+    months = {
+        Month.parse(m["cohort"]): held[Month.parse(m["cohort"])].sha256 for m in manifest["development"]["months"]
+    }
+    cohort = {production: held[production].sha256}
+    ensure_scores(ws, [digest], {**months, **cohort})
+    expected, actual = (read_scores(ws, [digest], part)["pd"].to_numpy() for part in (months, cohort))
+    return NumberBins.of(expected).psi(actual)

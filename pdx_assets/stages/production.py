@@ -1,0 +1,107 @@
+"""Group *production*: the champion's PDs of the month's own loans, and later how everybody really did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import DecisionError, HomeError, NotYetKnownError
+from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.windows import labelled
+from pdx_assets.stages.decision import find_decision, measure, pointers
+from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.workspace import Workspace
+
+
+def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, dict[str, Any], float]:
+    """PD of each loan originated in p by the champion of p.
+
+    Returns:
+        cohort, loan_id, pd, bundle_sha256, decision_sha256; the decision; seconds in the model.
+
+    Raises:
+        NotYetKnownError: the month's loans are not on the tape.
+        DecisionError: nobody is in charge.
+    """
+    decision = _decision(ws, production)
+    cohorts = _cohort(ws, production)
+    champion = decision["champion"]
+    if champion is None:
+        raise DecisionError(
+            f"Nobody is in charge of {production}: {decision['reason']}",
+            remedy="look at the month's challengers and at its OTV window",
+        )
+    seconds = ensure_scores(ws, [champion["bundle_sha256"]], cohorts)
+    scores = read_scores(ws, [champion["bundle_sha256"]], cohorts).select(
+        "cohort", "loan_id", "pd", "bundle_sha256", pl.lit(document_sha256(decision)).alias("decision_sha256")
+    )
+    return scores, decision, seconds
+
+
+def is_measurable(ws: Workspace, production: Month) -> bool:
+    """Whether the month's own labels are known on the tape."""
+    if production not in ws.lake.contents("labels"):
+        return False
+    status = ws.lake.scan_months("labels", [production], columns=["status"]).collect()["status"]
+    return len(status) > 0 and "unknown" not in set(status.to_list())
+
+
+def measure_production(ws: Workspace, production: Month) -> tuple[dict[str, Any], float]:
+    """Realized metrics of the champion, every fresh challenger and the baseline, on p's own loans.
+
+    Raises:
+        NotYetKnownError: p's own labels are not known yet.
+    """
+    decision = _decision(ws, production)
+    if not is_measurable(ws, production):
+        raise NotYetKnownError(
+            f"Labels of {production} are not known yet.",
+            expected=f"an as-of date of {ws.spec.known_on(production)} or later",
+            remedy="wait for the tape to cover it",
+        )
+    cohorts = _cohort(ws, production)
+    digests = [p["bundle_sha256"] for p in pointers(ws, production) if p["status"] == "bundle"]
+    if decision["champion"]:
+        digests.append(decision["champion"]["bundle_sha256"])
+    seconds = ensure_scores(ws, digests, cohorts)
+    scores = read_scores(ws, digests, cohorts)
+    metrics = measure(realized(ws, production), scores)
+    champion = decision["champion"]
+    document = {
+        "production_month": str(production),
+        "champion": champion["bundle_sha256"] if champion else None,
+        "metrics": metrics,
+    }
+    ws.lake.put_document("production_performance", str(production), document)
+    return document, seconds
+
+
+def realized(ws: Workspace, production: Month) -> pl.DataFrame:
+    """The month's own loans with the labels known by now: cohort, loan_id, label (and weight)."""
+    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.named("weight") else [])]
+    features = ws.lake.scan_months("clean_features", [production], columns=columns).collect()
+    labels = ws.lake.scan_months("labels", [production]).collect()
+    latest = labels["known_from"].max()
+    if latest is None:
+        return features.with_columns(pl.lit(None, dtype=pl.Int8).alias("label")).clear()
+    return labelled(features, labels, on=latest)  # type: ignore[arg-type]
+
+
+def _decision(ws: Workspace, production: Month) -> dict[str, Any]:
+    decision = find_decision(ws, production)
+    if decision is None:
+        raise HomeError(f"{production} has no champion yet.", remedy=f"materialize champion for {production}")
+    return decision
+
+
+def _cohort(ws: Workspace, production: Month) -> dict[Month, str]:
+    held = ws.lake.contents("clean_features")
+    if production not in held:
+        raise NotYetKnownError(
+            f"The loans of {production} are not there yet.",
+            expected=f"clean_features of {production}",
+            remedy=f"materialize the cohort job for {production}",
+        )
+    return {production: held[production].sha256}

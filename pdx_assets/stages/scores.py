@@ -1,0 +1,112 @@
+"""The per-loan score table: each (bundle, cohort content) pair is scored once, and read by everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import polars as pl
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import ScoreError
+from pdx_assets.risk.hashing import content_sha256
+from pdx_assets.risk.models.matrix import LoanMatrix
+from pdx_assets.risk.scoring import SCORE_SCHEMA, score_cohort
+from pdx_assets.stages.challengers import load_bundle
+from pdx_assets.stages.workspace import Workspace
+
+TABLE = "scores"
+PARTITIONS = ("cohort", "features_sha256", "bundle_sha256")
+
+
+def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, str]) -> float:
+    """Score the pairs not in the table yet; seconds spent in the models.
+
+    Args:
+        bundles: digests.
+        cohorts: content hash of clean_features by cohort: a revised cohort is scored anew, and the old
+            scores stay. A cohort without loans has no scores.
+    """
+    bundles = list(dict.fromkeys(bundles))
+    have = ws.lake.partitions(TABLE, *PARTITIONS)
+    missing = {c: [b for b in bundles if (str(c), sha, b) not in have] for c, sha in cohorts.items()}
+    loans = {c: _loans(ws, c, cohorts[c]) for c, lacking in missing.items() if lacking}
+    scored: dict[Month, list[pl.DataFrame]] = {c: [] for c in loans}
+    seconds = 0.0
+    # Bundle by bundle, none kept: the sessions of a year's forests together took 1 GiB.
+    for digest in bundles:
+        wanted = [c for c in loans if digest in missing[c] and len(loans[c].ids)]
+        if not wanted:
+            continue
+        start = perf_counter()
+        bundle = load_bundle(ws, digest)
+        for cohort in wanted:
+            ids, matrix = loans[cohort].ids, loans[cohort].matrix
+            scored[cohort].append(
+                score_cohort(bundle, matrix, ids, cohort=str(cohort), features_sha256=cohorts[cohort])
+            )
+        seconds += perf_counter() - start
+    for cohort, frames in scored.items():
+        if not frames:
+            continue
+        listed = ", ".join(f"'{b}'" for b in missing[cohort])
+        # Replacing the pairs, not appending them: two runs scoring the same pair leave it there once.
+        ws.lake.write_where(
+            TABLE,
+            pl.concat(frames),
+            by=PARTITIONS,
+            predicate=f"cohort = '{cohort}' AND features_sha256 = '{cohorts[cohort]}' AND bundle_sha256 IN ({listed})",
+        )
+    return seconds
+
+
+@dataclass(frozen=True)
+class _Loans:
+    ids: pl.Series
+    matrix: LoanMatrix
+
+
+def _loans(ws: Workspace, cohort: Month, sha: str) -> _Loans:
+    if ws.lake.contents("clean_features")[cohort].sha256 != sha:
+        raise ScoreError(
+            f"clean_features of {cohort} changed since its hash {sha[:12]} was read.",
+            remedy="materialize the windows of this production month again, then its scores",
+        )
+    features = ws.lake.scan_months("clean_features", [cohort]).collect().sort("loan_id")
+    matrix = LoanMatrix.from_frame(features, ws.spec.number_features, ws.spec.category_features)
+    return _Loans(features["loan_id"], matrix)
+
+
+def read_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, str]) -> pl.DataFrame:
+    """Stored PDs, one row a (bundle, cohort, loan), sorted so.
+
+    Raises:
+        ScoreError: a pair was never scored; says which.
+    """
+    bundles = list(dict.fromkeys(bundles))
+    have = ws.lake.partitions(TABLE, *PARTITIONS)
+    held = ws.lake.contents("clean_features")
+    missing = [
+        f"bundle {b[:12]} on {c}"
+        for b in bundles
+        for c, sha in cohorts.items()
+        if (str(c), sha, b) not in have and not (c in held and held[c].rows == 0)
+    ]
+    if missing:
+        raise ScoreError(
+            f"These scores were never stored: {', '.join(missing)}.",
+            remedy="materialize otv_scores or production_performance for the months named",
+        )
+    if not have:
+        return SCORE_SCHEMA.to_frame()
+    asked = pl.any_horizontal(
+        *((pl.col("cohort") == str(c)) & (pl.col("features_sha256") == sha) for c, sha in cohorts.items())
+    )
+    table = ws.lake.scan_table(TABLE).filter(pl.col("bundle_sha256").is_in(bundles) & asked)
+    return table.select(SCORE_SCHEMA.names()).collect().sort("bundle_sha256", "cohort", "loan_id")
+
+
+def score_hash(scores: pl.DataFrame) -> str:
+    """Content hash of one bundle's scores on some cohorts: what a decision freezes."""
+    return content_sha256(scores.select("cohort", "loan_id", "pd"))

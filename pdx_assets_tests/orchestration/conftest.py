@@ -1,0 +1,50 @@
+"""A PDx home in which the small portfolio has run, made once for all tests of a file that only read it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pdx_assets.orchestration.runner import Outcome, months_to_run, plan, run_tasks
+from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.workspace import Workspace
+from pdx_assets_tests.small_portfolio import small_spec
+
+
+def run_all(spec: PortfolioSpec, last: str, workers: int = 2) -> list[Outcome]:
+    """What ``pdx run`` does, up to a production month, in the home of the environment."""
+    ws = Workspace.of(spec)
+    ws.settings.pin(spec.name, profile="quick", seed=0, tape=None)
+    return run_tasks(ws, plan(ws, months_to_run(ws, None, last)), workers=workers, report=lambda _: None)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty PDx home."""
+    monkeypatch.setenv("PDX_HOME", str(tmp_path))
+    monkeypatch.delenv("PDX_LAKE", raising=False)
+    # Restored by monkeypatch: running sets it.
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """The small portfolio, 2022-07..2022-09, undisturbed, two workers; to be read, not written."""
+    folder = tmp_path_factory.mktemp("finished")
+    before = {name: os.environ.get(name) for name in ("PDX_HOME", "PDX_LAKE", "DAGSTER_HOME")}
+    os.environ["PDX_HOME"] = str(folder)
+    os.environ.pop("PDX_LAKE", None)
+    try:
+        outcomes = run_all(small_spec(), "2022-09")
+        assert [o.error for o in outcomes if o.error] == []
+        yield Workspace.of(small_spec())
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
