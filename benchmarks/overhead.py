@@ -16,6 +16,7 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Mapping
 
 from one_month import month_parser, pinned_workspace
 
@@ -59,20 +60,32 @@ def seconds_reported(ws: object, month: str) -> tuple[float, float]:
     """Seconds in the training libraries and in the models, from the month's own materializations."""
     import dagster as dg
 
+    from pdx_assets.orchestration.jobs import job_name
     from pdx_assets.stages.workspace import Workspace
 
     assert isinstance(ws, Workspace)
     sums = {"training_seconds": 0.0, "scoring_seconds": 0.0}
+
+    def add(metadata: Mapping[str, dg.MetadataValue]) -> None:
+        for name in sums:
+            value = metadata.get(name)
+            sums[name] += float(value.value) if value is not None else 0.0  # type: ignore[arg-type]
+
     with dg.DagsterInstance.from_config(str(ws.settings.dagster_home)) as instance:
         for key in instance.all_asset_keys():
             found = instance.fetch_materializations(
                 dg.AssetRecordsFilter(asset_key=key, asset_partitions=[month]), limit=1
             )
             for record in found.records:
-                metadata = record.asset_materialization.metadata if record.asset_materialization else {}
-                for name in sums:
-                    value = metadata.get(name)
-                    sums[name] += float(value.value) if value is not None else 0.0
+                add(record.asset_materialization.metadata if record.asset_materialization else {})
+        # Studies run ahead of their asset, which then finds them made.
+        runs = instance.get_runs(
+            dg.RunsFilter(job_name=job_name(ws.spec.name, "study"), tags={"dagster/partition": month})
+        )
+        for run in runs:
+            for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_OUTPUT):
+                assert entry.dagster_event is not None
+                add(entry.dagster_event.step_output_data.metadata)
     return sums["training_seconds"], sums["scoring_seconds"]
 
 

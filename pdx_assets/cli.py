@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pdx_assets.orchestration.runner import Outcome, Task
+    from pdx_assets.risk.calendar import Month
     from pdx_assets.stages.workspace import Workspace
 
 DEFS = Path(__file__).parent / "defs"
@@ -85,21 +86,21 @@ def run(
     Months are decided in order, so months from the portfolio's first one to --from are made as well where
     they are missing. Exit code 0: all done; 1: something failed (what, and what to do, is printed).
     """
+    from dataclasses import replace
+
+    from pdx_assets.orchestration.runner import months_to_run, plan
+
     ws = _workspace(portfolio)
     if tape is not None and "://" not in tape:
         tape = str(Path(tape).expanduser().resolve())
-    if tape is not None:
-        from pdx_assets.risk.tape import locate_tape
-
-        # A mistyped path must not be remembered.
-        locate_tape(ws.spec, override=tape, simulated_folder=ws.settings.simulated(portfolio))
-    ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
-
-    from pdx_assets.orchestration.runner import months_to_run, plan
+    # Pinned only once the tape is read and the months are possible: a mistyped path must not be remembered.
+    ws = replace(ws, asked=ws.settings.settle(portfolio, profile=profile, seed=seed, tape=tape))
 
     console = _console()
     with console.status(f"Reading the tape of {portfolio} ..."):
         months = months_to_run(ws, first, last)
+        ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
+        ws = _workspace(portfolio)
         tasks = plan(ws, months)
     console.print(
         f"[bold]{portfolio}[/]: production months {months[0]} to {months[-1]}, profile {ws.pinned.profile}, "
@@ -109,6 +110,8 @@ def run(
         console.print(f"Months are decided in order: starting at {months[0]}, the portfolio's first production month.")
     if not tasks:
         console.print("Everything is up to date.")
+        if _tell_problems(ws, months, console):
+            raise typer.Exit(1)
         return
     outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
     failures = [o for o in outcomes if o.error is not None]
@@ -116,6 +119,8 @@ def run(
         for outcome in failures:
             console.print(f"[red]{outcome.task.key} failed:[/]\n{outcome.error}", highlight=False)
         console.print(f"{len(failures)} runs failed, {len(tasks) - len(outcomes)} were not started because of them.")
+        raise typer.Exit(1)
+    if _tell_problems(ws, months, console):
         raise typer.Exit(1)
     console.print(f"Done. See [bold]pdx results {portfolio}[/] and [bold]pdx ui[/].")
 
@@ -160,6 +165,22 @@ def ui(
     serve(Settings.from_environment(), host=host, port=port, mlflow_port=mlflow_port)
 
 
+def _tell_problems(ws: Workspace, months: tuple[Month, ...], console: Console) -> bool:
+    """Print tombstones, and months with nobody sound in charge; whether there are such months."""
+    from pdx_assets.risk.policy import in_charge_problem
+    from pdx_assets.stages.record import find_decision
+
+    unsound = False
+    for decision in filter(None, (find_decision(ws, month) for month in months)):
+        for who, why in decision["contest"]["failed"].items():
+            console.print(f"[yellow]{decision['production_month']}  {who} left a tombstone:[/] {why}")
+        problem = in_charge_problem(decision)
+        if problem:
+            console.print(f"[red]{decision['production_month']}  {problem}[/]")
+            unsound = True
+    return unsound
+
+
 def _workspace(portfolio: str) -> Workspace:
     from pdx_assets.risk.spec import NAME
     from pdx_assets.risk.spec_file import load_spec
@@ -185,12 +206,13 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from pdx_assets.orchestration.runner import run_tasks
-    from pdx_assets.stages.decision import find_decision
+    from pdx_assets.stages.record import find_decision
 
     console = _console()
     names = {
         "cohort": "cohorts read",
         "window": "windows",
+        "study": "studies run",
         "train": "challengers trained",
         "decide": "champions decided",
         "measure": "months measured",

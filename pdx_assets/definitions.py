@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,10 @@ from pdx_assets.orchestration.component import portfolio_definitions
 from pdx_assets.orchestration.io import CohortTables
 from pdx_assets.orchestration.resources import MlflowTracker
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.settings import Settings
+
+# matplotlib keeps a list of fonts under ~/.cache: nothing is written outside the home.
+os.environ.setdefault("MPLCONFIGDIR", str(Settings.from_environment().home / "cache" / "matplotlib"))
 
 
 def resources() -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.stages.challengers import find_pointer
-from pdx_assets.stages.decision import decisions
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:

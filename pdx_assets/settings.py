@@ -67,8 +67,8 @@ class Settings:
             return Pinned()
         return Pinned(**json.loads(path.read_text(encoding="utf-8")))
 
-    def pin(self, portfolio: str, *, profile: ProfileName | None, seed: int | None, tape: str | None) -> Pinned:
-        """Pin what is asked for; None keeps what is pinned.
+    def settle(self, portfolio: str, *, profile: ProfileName | None, seed: int | None, tape: str | None) -> Pinned:
+        """What this home would hold if asked so; None keeps what is pinned. Nothing is written.
 
         Raises:
             HomeError: another profile or seed is pinned already.
@@ -83,12 +83,25 @@ class Settings:
                         expected="one profile and one seed in a home, so that results can be told apart",
                         remedy=f"set PDX_HOME to another folder for {name} {asked!r}",
                     )
-        wanted = replace(
+        return replace(
             current,
             profile=profile or current.profile,
             seed=current.seed if seed is None else seed,
             tape=tape or current.tape,
         )
+
+    def pin(
+        self, portfolio: str, *, profile: ProfileName | None = None, seed: int | None = None, tape: str | None = None
+    ) -> Pinned:
+        """Pin what :meth:`settle` gives.
+
+        Raises:
+            HomeError: another profile or seed is pinned already.
+        """
+        path = self._pin_file(portfolio)
+        wanted = self.settle(portfolio, profile=profile, seed=seed, tape=tape)
+        if path.exists() and wanted == self.pinned(portfolio):
+            return wanted
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(f".{os.getpid()}.tmp")
         scratch.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")

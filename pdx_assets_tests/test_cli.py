@@ -68,6 +68,12 @@ def test_a_mistake_is_told_in_words(tmp_path: Path, arguments: tuple[str, ...], 
         assert word in said.replace(" /", "/") or word in (ended.stdout + ended.stderr), said
 
 
+def test_a_command_that_cannot_run_settles_nothing(tmp_path: Path) -> None:
+    """It pinned its seed and its tape before it looked at the months, and the right command was then refused."""
+    assert pdx(tmp_path, "run", "demo", "--seed", "7", "--to", "2031-01").returncode == 1
+    assert list((tmp_path / "portfolios").glob("*")) == []
+
+
 def test_an_unknown_option_value_lists_the_right_ones(tmp_path: Path) -> None:
     ended = pdx(tmp_path, "run", "demo", "--profile", "fast")
     assert ended.returncode == 2

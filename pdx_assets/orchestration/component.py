@@ -44,6 +44,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.assets.tape import tape_assets
     from pdx_assets.orchestration.assets.windows import window_assets
     from pdx_assets.orchestration.jobs import jobs
+    from pdx_assets.orchestration.study import study_job
 
     return dg.Definitions(
         assets=[
@@ -54,5 +55,5 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
             *production_assets(spec),
             *monitoring_assets(spec),
         ],
-        jobs=jobs(spec),
+        jobs=[*jobs(spec), study_job(spec)],
     )

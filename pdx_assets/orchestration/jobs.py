@@ -1,4 +1,4 @@
-"""The three jobs of a portfolio: cohort, decide, measure."""
+"""The three jobs that materialize the assets of a portfolio: cohort, decide, measure (study.py has another job)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dagster as dg
 from pdx_assets.orchestration.assets.common import group_name
 from pdx_assets.risk.spec import PortfolioSpec
 
-JobName = Literal["cohort", "decide", "measure"]
+JobName = Literal["cohort", "decide", "measure", "study"]
 
 
 def job_name(portfolio: str, job: JobName) -> str:

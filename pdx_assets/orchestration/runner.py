@@ -6,37 +6,40 @@ they need is done: challengers of different months at once, champions in order.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from multiprocessing import get_context
 from typing import Any, Literal
 
 from pdx_assets.orchestration.home import WORKER_TAG, prepare_home
 from pdx_assets.orchestration.jobs import JobName, job_name
 from pdx_assets.orchestration.resources import prepare_tracking
+from pdx_assets.orchestration.study import study_op
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
 from pdx_assets.stages import tape
-from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of
+from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of, own_studies
 from pdx_assets.stages.workspace import Workspace
 
-Stage = Literal["cohort", "window", "train", "decide", "measure"]
+Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
 # The network's study takes longest: started first, it does not leave a core idle at the end.
 SLOWEST_FIRST = ("neural_network", "random_forest", "xgboost", "logistic_regression")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One Dagster run: some assets of one partition."""
+    """One Dagster run of one partition: some assets, or one study ahead of them."""
 
     key: str
     stage: Stage
@@ -44,6 +47,7 @@ class Task:
     month: Month
     assets: tuple[str, ...]
     after: frozenset[str] = field(default_factory=frozenset)
+    study: tuple[Strategy, AlgorithmName] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,7 @@ def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
     for p in months:
         tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
     done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
-    return [
-        Task(t.key, t.stage, t.job, t.month, t.assets, frozenset(k for k in t.after if k not in done))
-        for t in tasks
-        if t.key not in done
-    ]
+    return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
 
 def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool, on_tape: bool) -> Iterator[Task]:
@@ -83,7 +83,15 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     yield window
     trained = []
     for algorithm in sorted(spec.algorithms, key=SLOWEST_FIRST.index):
+        own = own_studies(ws, algorithm, p)
+        # One study is run by the asset itself; of several, each is a task, so that no core waits for the other.
+        studies = [
+            Task(f"study {p} {s} {algorithm}", "study", "study", p, (), frozenset({window.key}), (s, algorithm))
+            for s in (own if len(own) > 1 else ())
+        ]
+        yield from studies
         needs = {window.key} | ({f"train {anchor} {algorithm}"} if anchor != p and anchor >= spec.p0 else set())
+        needs |= {t.key for t in studies}
         assets = (f"tuning_{algorithm}", *(f"challenger_{s}_{algorithm}" for s in spec.strategies))
         trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
     yield from trained
@@ -92,8 +100,10 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     needs = {t.key for t in trained} | before
     yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion", *scores), frozenset(needs))
     if on_tape:
-        assets = ("drift", *(("production_performance",) if measurable else ()))
-        yield Task(f"measure {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))
+        yield Task(f"drift {p}", "measure", "measure", p, ("drift",), frozenset({f"decide {p}"}))
+    if on_tape and measurable:
+        assets = ("production_performance",)
+        yield Task(f"performance {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))
 
 
 def is_done(ws: Workspace, task: Task) -> bool:
@@ -127,8 +137,6 @@ def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callabl
     prepare_home(ws.settings)
     # glibc keeps a heap for each of a dozen threads: a worker that had done a year of months held 1.5 GB.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-    # Importing MLflow and making its database takes 5 s, which the workers spend on starting as well.
-    tracking = ThreadPoolExecutor(1).submit(prepare_tracking, ws.spec.name)
     waiting = {t.key: t for t in tasks}
     unfinished = set(waiting)
     running: dict[Future[str | None], tuple[Task, float]] = {}
@@ -139,6 +147,9 @@ def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callabl
         workers, mp_context=get_context("spawn"), initializer=_enter_worker, initargs=(ws.spec,)
     ) as pool:
         try:
+            # A worker that has nothing to do while another makes the windows imports what training needs.
+            trains = any(t.stage in ("study", "train") for t in tasks)
+            warm = [pool.submit(_prepare_training, ws.spec.name) for _ in range(max(1, workers - 1)) if trains]
             while waiting or running:
                 for key in [k for k, t in waiting.items() if t.after & failed]:
                     failed.add(key)
@@ -148,7 +159,7 @@ def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callabl
                 ready = sorted((t for t in waiting.values() if not t.after & unfinished), key=_urgency)
                 for task in ready[: workers - len(running)]:
                     if task.stage == "train":
-                        tracking.result()
+                        warm[0].result()
                     del waiting[task.key]
                     running[pool.submit(_execute, task)] = (task, time.perf_counter())
                 if not running:
@@ -176,7 +187,7 @@ def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callabl
 
 
 def _urgency(task: Task) -> tuple[Any, ...]:
-    order = {"cohort": 0, "window": 1, "decide": 2, "train": 3, "measure": 4}
+    order = {"cohort": 0, "window": 1, "decide": 2, "study": 3, "train": 4, "measure": 5}
     algorithm = task.key.split()[-1]
     rank = SLOWEST_FIRST.index(algorithm) if algorithm in SLOWEST_FIRST else 0
     # Windows of all months first would delay the first study; a month's windows go with its training.
@@ -203,18 +214,31 @@ def _enter_worker(spec: PortfolioSpec) -> None:
     _worker["instance"] = DagsterInstance.get()
 
 
+def _prepare_training(portfolio: str) -> None:
+    """MLflow's database and experiment, made before steps in parallel would race for both; and slow imports."""
+    prepare_tracking(portfolio)
+    slow = ("torch", "optuna", "sklearn.linear_model", "matplotlib.figure", "matplotlib.backends.backend_agg")
+    for module in (*slow, "pdx_assets.risk.bundle"):
+        import_module(module)
+    gc.collect()
+    gc.freeze()
+
+
 def _execute(task: Task) -> str | None:
     """Run one task; its error in words, or None."""
     from dagster import AssetKey
 
     spec: PortfolioSpec = _worker["spec"]
     job = _worker["definitions"].resolve_job_def(job_name(spec.name, task.job))
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if task.study:
+        config["ops"] = {study_op(spec.name): {"config": dict(zip(("strategy", "algorithm"), task.study, strict=True))}}
     result = job.execute_in_process(
         instance=_worker["instance"],
         partition_key=str(task.month),
-        asset_selection=[AssetKey([spec.name, name]) for name in task.assets],
+        asset_selection=[AssetKey([spec.name, name]) for name in task.assets] or None,
         tags={WORKER_TAG: str(os.getpid())},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config=config,
         raise_on_error=False,
     )
     _give_back_memory()
@@ -226,9 +250,10 @@ def _execute(task: Task) -> str | None:
 def _give_back_memory() -> None:
     """Return what the task freed to the system; a worker lives through a hundred tasks."""
     import ctypes
-    import gc
 
     gc.collect()
+    # Modules and definitions outlive every task: frozen, they are not gone through again (0.2 s a task).
+    gc.freeze()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # glibc has it, musl has not

@@ -22,6 +22,8 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None
     Raises:
         HomeError: a port is taken, or a server stopped by itself.
     """
+    if settings.mlflow_uri.startswith(("http://", "https://")):
+        mlflow_port = 0  # a server has a page of its own, and MLflow's page cannot be put before it
     for wanted in (port, mlflow_port):
         if wanted:
             _require_free(host, wanted)

@@ -14,7 +14,7 @@ import polars as pl
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.spec import DaysPastDue, LastPaymentAndStatus, PortfolioSpec
+from pdx_assets.risk.spec import Condition, DaysPastDue, LastPaymentAndStatus, PortfolioSpec
 from pdx_assets.risk.tape import performance_panel
 from pdx_assets.risk.tape_rows import first_rule
 
@@ -180,7 +180,9 @@ def label_rows(
     loan's month of origination. Before :meth:`PortfolioSpec.known_on` the cohort's labels are unknown: one
     row a loan with status ``unknown``, null label and no dates, never "good". The first version is known
     from that day; an event known later supersedes it, and so does a withdrawal. A loan for which a
-    declared indeterminate rule holds has status ``indeterminate`` and a null label whatever happened.
+    declared indeterminate rule holds has status ``indeterminate`` and a null label whatever happened: from
+    that day on by a rule on an application-time column, and only from the as-of date by a rule on an outcome
+    column, since nobody could have read that column earlier.
     """
     base = loans.select("cohort", "loan_id")
     first = spec.known_on(cohort)
@@ -188,8 +190,11 @@ def label_rows(
         return _labels(base.with_columns(pl.lit("unknown").alias("status")))
     day = columns.days(_cells(loans, spec.origination_column), spec.columns[spec.origination_column])
     ends = _month_end(_months(day) + spec.label.horizon_months)
-    undecided = first_rule(spec, loans, spec.label.indeterminate).is_not_null()
-    base = base.with_columns(ends.alias("horizon_end"), undecided.alias("undecided"))
+    rules = {late: [r for r in spec.label.indeterminate if _is_late(spec, r) == late] for late in (False, True)}
+    undecided, overruled = (first_rule(spec, loans, tuple(rules[late])).is_not_null() for late in (False, True))
+    base = base.with_columns(
+        ends.alias("horizon_end"), undecided.alias("undecided"), (overruled & ~undecided).alias("overruled")
+    )
     within = events.filter(pl.col("event") == bad_event(spec)).join(base, on=["cohort", "loan_id"])
     within = within.filter((pl.col("event_date") <= pl.col("horizon_end")) & ~pl.col("undecided"))
     within = within.with_columns(pl.max_horizontal("known_from", pl.lit(first)).alias("known_from"))
@@ -219,10 +224,18 @@ def label_rows(
             pl.when(pl.col("label") == 1).then(pl.lit("bad")).otherwise(pl.lit("good")).alias("status"),
         )
     )
-    neither = base.filter("undecided").with_columns(
-        pl.lit("indeterminate").alias("status"), pl.lit(first).alias("known_from")
+    ended = versions.join(base.filter("overruled").select(loan), on=loan, how="semi").filter(pl.col("day") < as_of)
+    ended = ended.with_columns(pl.min_horizontal("superseded_from", pl.lit(as_of)).alias("superseded_from"))
+    versions = versions.join(base.filter("overruled").select(loan), on=loan, how="anti")
+    neither = base.filter(pl.col("undecided") | pl.col("overruled")).with_columns(
+        pl.lit("indeterminate").alias("status"),
+        pl.when("undecided").then(pl.lit(first)).otherwise(pl.lit(as_of)).alias("known_from"),
     )
-    return _labels(pl.concat([versions, neither], how="diagonal"))
+    return _labels(pl.concat([versions, ended, neither], how="diagonal"))
+
+
+def _is_late(spec: PortfolioSpec, rule: Condition) -> bool:
+    return spec.columns[rule.column].role == "outcome"
 
 
 def label_view(labels: pl.DataFrame, on: date) -> pl.DataFrame:

@@ -7,7 +7,7 @@ today's inputs for p; nothing here reads a store, a clock or a random number.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pdx_assets.risk.calendar import Month
@@ -52,6 +52,7 @@ class Contest:
         fresh: the month's challengers in Algorithm 1's order: algorithms as declared, strategies within.
         incumbent: the champion of p-1; None at p0 or when the month before was vacant.
         failed: recipes that left a tombstone, with the reason.
+        unscored: contestants by digest whose bundle could not score OTV, with the reason.
     """
 
     production_month: Month
@@ -61,6 +62,7 @@ class Contest:
     fresh: tuple[Candidate, ...]
     incumbent: Candidate | None
     failed: Mapping[str, str]
+    unscored: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def paper(contest: Contest, rules: Decision) -> Choice:
         return Choice(
             "no_contest",
             incumbent,
-            f"The incumbent {incumbent.recipe} could not be scored on OTV, so it stays.",
+            f"The incumbent {incumbent.recipe} of {incumbent.trained_for} could not be scored on OTV, so it stays"
+            f"{_because(contest, incumbent)}.",
         )
     best, best_score = incumbent, -1.0 if incumbent is None else _known(incumbent)
     for challenger in contest.fresh:
@@ -174,6 +177,7 @@ def decision_document(
             "goods": contest.goods,
             "challengers": [asdict(c) for c in contest.fresh],
             "failed": dict(contest.failed),
+            "unscored": dict(contest.unscored),
         },
         "at_cut_off": dict(at_cut_off),
         "inputs": dict(inputs),
@@ -216,6 +220,27 @@ def _kept_reason(contest: Contest, metric: str, score: float) -> str:
         f"Kept {incumbent.recipe} of {incumbent.trained_for}: OTV {metric.upper()} {score:.4f}; the best challenger "
         f"{rival.recipe} {comparison} it with {_known(rival):.4f}."
     )
+
+
+def _because(contest: Contest, candidate: Candidate) -> str:
+    why = contest.unscored.get(candidate.bundle_sha256)
+    return f": {why.rstrip('.')}" if why else ""
+
+
+def in_charge_problem(document: Mapping[str, Any]) -> str | None:
+    """What is wrong with a recorded month, in words; None where somebody sound is in charge.
+
+    Wrong is a vacant month, a month whose challengers all failed, and an incumbent that could not be scored.
+    """
+    contest, incumbent = document["contest"], document["incumbent"]
+    if document["champion"] is None:
+        return f"nobody is in charge: {document['reason']}"
+    if contest["failed"] and not contest["challengers"]:
+        return f"no challenger was left: {'; '.join(f'{who}: {why}' for who, why in contest['failed'].items())}"
+    # With too few bads nobody can be measured: that is no contest, not an incumbent that cannot be scored.
+    if incumbent and incumbent["score"] is None and min(contest["bads"], contest["goods"]) > 0:
+        return document["reason"] if document["decision"] == "no_contest" else "the incumbent could not be scored"
+    return None
 
 
 def _known(candidate: Candidate) -> float:

@@ -48,16 +48,26 @@ def score_cohort(
     )
 
 
-def cut_off_for(approval_rate: float, pd: np.ndarray) -> float:
-    """The PD at or below which ``approval_rate`` of the loans lie (lower empirical quantile)."""
-    ordered = np.sort(pd.astype(np.float64))
-    # Shares are compared as they are written: 0.55 * 100 is 55.000000000000007, and its ceiling one loan too many.
-    shares = np.arange(1, len(ordered) + 1) / len(ordered)
-    return float(ordered[np.searchsorted(shares, approval_rate)])
+def cut_off_for(approval_rate: float, pd: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """The PD at or below which ``approval_rate`` of the loans lie, by weight (lower empirical quantile)."""
+    order = np.argsort(pd, kind="stable")
+    ordered = pd[order].astype(np.float64)
+    if weight is None:
+        # Shares are compared as they are written: 0.55 * 100 is 55.000000000000007, and its ceiling one loan too many.
+        shares = np.arange(1, len(ordered) + 1) / len(ordered)
+    else:
+        running = np.cumsum(weight[order].astype(np.float64))
+        shares = running / running[-1]
+    return float(ordered[min(int(np.searchsorted(shares, approval_rate)), len(ordered) - 1)])
 
 
-def at_cut_off(pd: np.ndarray, cut_off: float) -> dict[str, float | None]:
-    """Approval rate at a cut-off, and the bad rate the model itself expects among the approved."""
-    approved = pd.astype(np.float64) <= cut_off
-    expected = float(pd[approved].astype(np.float64).mean()) if approved.any() else None
-    return {"approval_rate": float(approved.mean()) if len(pd) else None, "expected_bad_rate": expected}
+def at_cut_off(pd: np.ndarray, cut_off: float, weight: np.ndarray | None = None) -> dict[str, float | None]:
+    """Approval rate at a cut-off, and the bad rate the model itself expects among the approved, both by weight."""
+    pds = pd.astype(np.float64)
+    weights = np.ones(len(pds)) if weight is None else weight.astype(np.float64)
+    approved = weights * (pds <= cut_off)
+    taken, total = float(approved.sum()), float(weights.sum())
+    return {
+        "approval_rate": taken / total if total else None,
+        "expected_bad_rate": float(approved @ pds) / taken if taken else None,
+    }

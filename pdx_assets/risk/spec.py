@@ -381,6 +381,12 @@ class PortfolioSpec(Declared):
                 raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected a feature", *at)
             if at[0] == "ratios" and column.dtype not in ("number", "date"):
                 raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a number", *at)
+            if at[0] == "exclusions" and column.role == "outcome":
+                raise LocatedError(
+                    f"{where} uses the outcome column {name!r}: a loan would be dropped for what happened to it later, "
+                    "in months that could not know; use label.indeterminate, which takes effect once it is known",
+                    *at,
+                )
             if at[:2] == ("loan_id", "derive_from") and column.role == "outcome":
                 raise LocatedError(f"{where} uses the outcome column {name!r}: the id would change as loans age", *at)
             if at[:2] in (("tape", "as_of_columns"), ("label", "definition")) and column.role != "outcome":

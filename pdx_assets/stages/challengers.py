@@ -6,6 +6,7 @@ process asks first, so months can run in any order and at the same time.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,16 +15,19 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.errors import TrainingError
+from pdx_assets.risk.errors import PdxError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import AlgorithmName, Strategy
 from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
+from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.windows import development, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
     from pdx_assets.risk.bundle import Bundle
+
+log = logging.getLogger(__name__)
 
 # Raised whenever the same window, parameters and seed would give another model.
 TRAINING_VERSION = "1"
@@ -54,10 +58,41 @@ def anchor_of(ws: Workspace, production: Month) -> Month:
     return ws.spec.periods.shift(ws.spec.p0, passed - passed % ws.profile.retune_every)
 
 
-def tune_month(ws: Workspace, algorithm: AlgorithmName, production: Month) -> dict[str, Any]:
+def own_studies(ws: Workspace, algorithm: AlgorithmName, production: Month) -> tuple[Strategy, ...]:
+    """Strategies whose study a month runs itself: none between anchors, one where the windows coincide.
+
+    The fixed window's study is that of p0; it is among them where p0 has none under this profile.
+    """
+    if anchor_of(ws, production) != production:
+        return ()
+    if production == ws.spec.p0:
+        return ("fixed_window",)
+    at_p0 = ws.lake.find_document(f"tuning_{algorithm}", str(ws.spec.p0))
+    trials = len(at_p0["studies"]["fixed_window"].get("trials", ())) if at_p0 else ws.profile.trials
+    return tuple(s for s in ws.spec.strategies if s != "fixed_window" or trials != ws.profile.trials)
+
+
+def study_ahead(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month) -> float:
+    """Run one study before ``tuning_<algorithm>`` asks for it; seconds spent, 0 when it was there or failed.
+
+    A study that fails is run again by the asset, which records the reason.
+    """
+    try:
+        return _study(ws, strategy, algorithm, anchor_of(ws, production))[1]
+    except TrainingError as error:
+        log.warning("the study of %s %s for %s failed: %s", strategy, algorithm, production, error)
+        return 0.0
+
+
+def tune_month(
+    ws: Workspace, algorithm: AlgorithmName, production: Month, *, last_attempt: bool = True
+) -> dict[str, Any]:
     """The studies ``tuning_<algorithm>`` of a production month uses, one for each distinct development window.
 
     A study that fails is recorded with its reason, and only the challengers that need it leave tombstones.
+
+    Args:
+        last_attempt: record any failure of a library as well, rather than raise it for another try.
     """
     anchor = anchor_of(ws, production)
     studies: dict[str, Any] = {}
@@ -66,11 +101,23 @@ def tune_month(ws: Workspace, algorithm: AlgorithmName, production: Month) -> di
         try:
             studies[strategy], spent = _study(ws, strategy, algorithm, anchor)
         except TrainingError as error:
-            studies[strategy], spent = {"failed": str(error), "tuned_for": str(anchor), "strategy": strategy}, 0.0
+            studies[strategy], spent = _failed_study(strategy, anchor, str(error)), 0.0
+        except PdxError:
+            # A missing window is not the study's failure: the step fails and says what to materialize.
+            raise
+        except Exception as error:
+            if not last_attempt:
+                raise
+            log.exception("the study of %s %s for %s failed", strategy, algorithm, anchor)
+            studies[strategy], spent = _failed_study(strategy, anchor, f"{type(error).__name__}: {error}"), 0.0
         seconds += spent
     document = {"algorithm": algorithm, "production_month": str(production), "anchor": str(anchor), "studies": studies}
     ws.lake.put_document(f"tuning_{algorithm}", str(production), document)
     return {**document, "seconds": seconds}
+
+
+def _failed_study(strategy: Strategy, anchor: Month, reason: str) -> dict[str, Any]:
+    return {"failed": reason, "tuned_for": str(anchor), "strategy": strategy}
 
 
 def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: Month) -> tuple[dict[str, Any], float]:
@@ -97,7 +144,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
             return found, 0.0
         from pdx_assets.risk.models.tuning import tune
 
-        data = _development(ws, name, month)
+        data = learned_from(ws, name, month)
         start = perf_counter()
         study = tune(algorithm, data.train, data.itv, objective=what["objective"], trials=ws.profile.trials, seed=seed)
         seconds = perf_counter() - start
@@ -107,6 +154,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
             "tuned_for": str(month),
             "strategy": name,
             "objective": what["objective"],
+            "depends_on": what,
             "best_value": study.best_value,
             "best_params": study.best_params,
             "trials": study.trials,
@@ -122,7 +170,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         TrainingError: the model cannot be had; :func:`bury` then leaves the tombstone.
     """
     month = trained_for(ws.spec, strategy, production)
-    if strategy == "fixed_window" and production != month:
+    if strategy == "fixed_window" and (production != month or find_decision(ws, month)):
         # Trained once at p0: a tape revised since then must not make a new baseline.
         baseline = find_pointer(ws, strategy, algorithm, month)
         if baseline is not None:
@@ -185,7 +233,7 @@ def _train(
     from pdx_assets.risk.windows import to_sample
     from pdx_assets.stages.windows import otv_loans
 
-    data = _development(ws, manifest["strategy"], Month.parse(manifest["production_month"]))
+    data = learned_from(ws, manifest["strategy"], Month.parse(manifest["production_month"]))
     start = perf_counter()
     model = train(what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"])
     seconds = perf_counter() - start
@@ -227,7 +275,12 @@ def _train(
     return document, seconds
 
 
-def _development(ws: Workspace, strategy: Strategy, production: Month) -> Development:
+def learned_from(ws: Workspace, strategy: Strategy, production: Month) -> Development:
+    """Train and ITV of a window, built once in a process for all algorithms.
+
+    Raises:
+        TrainingError: a side has only bads or only goods.
+    """
     manifest = window_or_make(ws, strategy, production)
     return _assembled(ws, strategy, production, document_sha256(identity(manifest, "development")))
 

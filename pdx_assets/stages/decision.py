@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -15,21 +16,10 @@ from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decisio
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
 from pdx_assets.risk.windows import otv_months
 from pdx_assets.stages.challengers import find_pointer
-from pdx_assets.stages.scores import ensure_scores, read_scores, score_hash
+from pdx_assets.stages.record import decisions, find_decision, record
+from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores, score_hash
 from pdx_assets.stages.windows import otv_loans, window
 from pdx_assets.stages.workspace import Workspace
-
-MAIN_BRANCH = "main"
-
-
-def decisions(ws: Workspace, branch: str = MAIN_BRANCH) -> list[dict[str, Any]]:
-    """The recorded decisions of a branch, by production month."""
-    return [ws.lake.get_document(f"decisions/{branch}", key) for key in ws.lake.keys(f"decisions/{branch}")]
-
-
-def find_decision(ws: Workspace, production: Month, branch: str = MAIN_BRANCH) -> dict[str, Any] | None:
-    """The recorded decision of a production month, or None."""
-    return ws.lake.find_document(f"decisions/{branch}", str(production))
 
 
 def pointers(ws: Workspace, production: Month) -> list[dict[str, Any]]:
@@ -90,28 +80,39 @@ def measure_otv(ws: Workspace, production: Month) -> tuple[dict[str, Any], float
     """
     digests = retained(ws, production)
     manifest = window(ws, "fixed_window", production)
-    metrics, hashes, seconds = _on_otv(ws, manifest, digests)
+    found = _on_otv(ws, manifest, digests)
+    # A revised tape makes the window anew; what this month was decided on must stay findable by its hash.
+    ws.lake.create_document("otv_windows", manifest["otv"]["sha256"], {**manifest["otv"], "label": manifest["label"]})
     document = {
         "production_month": str(production),
         "otv": {k: manifest["otv"][k] for k in ("sha256", "first", "last", "loans", "bads", "goods", "bad_rate")},
         "features_sha256": {m["cohort"]: m["features_sha256"] for m in manifest["otv"]["months"]},
-        "metrics": metrics,
-        "score_sha256": hashes,
+        "metrics": found.metrics,
+        "score_sha256": found.hashes,
+        "unscored": found.unscored,
     }
     ws.lake.put_document("otv_scores", str(production), document)
-    return document, seconds
+    return document, found.seconds
 
 
-def _on_otv(
-    ws: Workspace, manifest: Mapping[str, Any], digests: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, str], float]:
-    """Metrics and score hashes of some bundles on a manifest's OTV window, and seconds in the models."""
+@dataclass(frozen=True)
+class _OnOtv:
+    """Metrics and score hashes by bundle, why a bundle has none, and seconds in the models."""
+
+    metrics: dict[str, Any]
+    hashes: dict[str, str]
+    unscored: dict[str, str]
+    seconds: float
+
+
+def _on_otv(ws: Workspace, manifest: Mapping[str, Any], digests: Sequence[str]) -> _OnOtv:
     cohorts = {Month.parse(m["cohort"]): m["features_sha256"] for m in manifest["otv"]["months"]}
-    seconds = ensure_scores(ws, digests, cohorts)
-    scores = read_scores(ws, digests, cohorts)
+    scored = ensure_scores(ws, digests, cohorts)
+    scores = read_scores(ws, [d for d in digests if d not in scored.failed], cohorts)
     metrics = measure(otv_loans(ws, manifest), scores)
     by_bundle = scores.partition_by("bundle_sha256", as_dict=True)
-    return metrics, {str(digest): score_hash(part) for (digest,), part in by_bundle.items()}, seconds
+    hashes = {str(digest): score_hash(part) for (digest,), part in by_bundle.items()}
+    return _OnOtv(metrics, hashes, scored.failed, scored.seconds)
 
 
 def measure(loans: pl.DataFrame, scores: pl.DataFrame) -> dict[str, dict[str, Any]]:
@@ -138,10 +139,7 @@ def decide(ws: Workspace, production: Month) -> tuple[dict[str, Any], bool]:
     recorded = find_decision(ws, production)
     if recorded is not None:
         return recorded, False
-    document = propose(ws, production)
-    if ws.lake.create_document(f"decisions/{MAIN_BRANCH}", str(production), document):
-        return document, True
-    return ws.lake.get_document(f"decisions/{MAIN_BRANCH}", str(production)), False
+    return record(ws, production, propose(ws, production))
 
 
 def propose(ws: Workspace, production: Month) -> dict[str, Any]:
@@ -151,11 +149,13 @@ def propose(ws: Workspace, production: Month) -> dict[str, Any]:
     if before and before["champion"] and before["champion"]["bundle_sha256"] not in measured["metrics"]:
         # In charge for longer than bundles are kept: measured here, since only the fold knows of it.
         digest = before["champion"]["bundle_sha256"]
-        metrics, hashes, _ = _on_otv(ws, window(ws, "fixed_window", production), [digest])
-        measured["metrics"] |= metrics
-        measured["score_sha256"] |= hashes
+        found = _on_otv(ws, window(ws, "fixed_window", production), [digest])
+        measured["metrics"] |= found.metrics
+        measured["score_sha256"] |= found.hashes
+        measured["unscored"] |= found.unscored
     month_pointers = fresh(ws, production)
     incumbent = _incumbent(before, measured["metrics"], ws.spec.decision.metric)
+    contestants = {p.get("bundle_sha256") for p in month_pointers} | ({incumbent.bundle_sha256} if incumbent else set())
     contest = Contest(
         production_month=production,
         otv_months=otv_months(ws.spec, production),
@@ -168,6 +168,7 @@ def propose(ws: Workspace, production: Month) -> dict[str, Any]:
         ),
         incumbent=incumbent,
         failed={f"{p['strategy']} {p['algorithm']}": p["reason"] for p in month_pointers if p["status"] == "tombstone"},
+        unscored={d: why for d, why in measured["unscored"].items() if d in contestants},
     )
     choice = POLICIES[ws.spec.decision.policy](contest, ws.spec.decision)
     read = {c.bundle_sha256 for c in (*contest.fresh, *([incumbent] if incumbent else []))}
@@ -205,21 +206,16 @@ def _effect(
 ) -> dict[str, Any]:
     """What the decision does at the current cut-off, on the loans of OTV(p)."""
     cohorts = {Month.parse(c): sha for c, sha in measured["features_sha256"].items()}
-
-    def pds(candidate: Candidate) -> pl.Series:
-        return read_scores(ws, [candidate.bundle_sha256], cohorts)["pd"]
-
     rules = ws.spec.decision.cut_off
     cut_off = rules.pd if rules.pd is not None else ((before or {}).get("at_cut_off") or {}).get("cut_off")
-    new = choice.champion
+    new, old = choice.champion, contest.incumbent
     if cut_off is None and new is not None:
         if rules.approval_rate is None:
             raise DecisionError("decision.cut_off has neither pd nor approval_rate.", remedy="declare one of them")
-        cut_off = cut_off_for(rules.approval_rate, pds(new).to_numpy())
+        cut_off = cut_off_for(rules.approval_rate, *pds_and_weight(ws, new.bundle_sha256, cohorts))
     effect: dict[str, Any] = {"cut_off": cut_off, "before": None, "after": None}
-    if cut_off is not None:
-        if contest.incumbent is not None and contest.incumbent.score is not None:
-            effect["before"] = at_cut_off(pds(contest.incumbent).to_numpy(), cut_off)
-        if new is not None and new.score is not None:
-            effect["after"] = at_cut_off(pds(new).to_numpy(), cut_off)
+    for when, who in (("before", old), ("after", new)):
+        if cut_off is not None and who is not None and who.score is not None:
+            pd, weight = pds_and_weight(ws, who.bundle_sha256, cohorts)
+            effect[when] = at_cut_off(pd, cut_off, weight)
     return effect

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import polars as pl
+
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.metrics.stability import CategoryBins, NumberBins
 from pdx_assets.stages.challengers import load_bundle
-from pdx_assets.stages.decision import find_decision
-from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.scores import ensure_scores, pds_and_weight
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -27,12 +30,14 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     manifest = ws.lake.get_document("windows", learned_from)
     months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
     version = manifest["tables"]["clean_features"]
-    features = [*ws.spec.number_features, *ws.spec.category_features]
-    reference = ws.lake.scan_months("clean_features", months, columns=features, version=version).collect()
-    current = ws.lake.scan_months("clean_features", [production], columns=features).collect()
+    numbers, categories = ws.spec.number_features, ws.spec.category_features
+    columns = [*numbers, *categories, *(["weight"] if ws.spec.named("weight") else [])]
+    reference = ws.lake.scan_months("clean_features", months, columns=columns, version=version).collect()
+    current = ws.lake.scan_months("clean_features", [production], columns=columns).collect()
+    before, now = _weight(reference), _weight(current)
     values = {
-        **{n: NumberBins.of(reference[n].to_numpy()).psi(current[n].to_numpy()) for n in ws.spec.number_features},
-        **{n: CategoryBins.of(reference[n].to_list()).psi(current[n].to_list()) for n in ws.spec.category_features},
+        **{n: NumberBins.of(reference[n].to_numpy(), before).psi(current[n].to_numpy(), now) for n in numbers},
+        **{n: CategoryBins.of(reference[n].to_list(), before).psi(current[n].to_list(), now) for n in categories},
     }
     document = {
         "production_month": str(production),
@@ -46,6 +51,10 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     return document
 
 
+def _weight(loans: pl.DataFrame) -> np.ndarray | None:
+    return loans["weight"].to_numpy() if "weight" in loans.columns else None
+
+
 def _score_psi(ws: Workspace, digest: str, manifest: dict[str, Any], production: Month) -> float | None:
     held = ws.lake.contents("clean_features")
     # The development months as they are now: a month revised since is scored as revised.
@@ -53,6 +62,6 @@ def _score_psi(ws: Workspace, digest: str, manifest: dict[str, Any], production:
         Month.parse(m["cohort"]): held[Month.parse(m["cohort"])].sha256 for m in manifest["development"]["months"]
     }
     cohort = {production: held[production].sha256}
-    ensure_scores(ws, [digest], {**months, **cohort})
-    expected, actual = (read_scores(ws, [digest], part)["pd"].to_numpy() for part in (months, cohort))
-    return NumberBins.of(expected).psi(actual)
+    ensure_scores(ws, [digest], {**months, **cohort}).require_all()
+    expected, actual = (pds_and_weight(ws, digest, part) for part in (months, cohort))
+    return NumberBins.of(*expected).psi(*actual)

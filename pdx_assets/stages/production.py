@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -9,8 +10,10 @@ import polars as pl
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, HomeError, NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.metrics.fairness import approval_of_goods, equal_opportunity_difference
 from pdx_assets.risk.windows import labelled
-from pdx_assets.stages.decision import find_decision, measure, pointers
+from pdx_assets.stages.decision import measure, pointers
+from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
 
@@ -33,7 +36,7 @@ def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, d
             f"Nobody is in charge of {production}: {decision['reason']}",
             remedy="look at the month's challengers and at its OTV window",
         )
-    seconds = ensure_scores(ws, [champion["bundle_sha256"]], cohorts)
+    seconds = ensure_scores(ws, [champion["bundle_sha256"]], cohorts).require_all()
     scores = read_scores(ws, [champion["bundle_sha256"]], cohorts).select(
         "cohort", "loan_id", "pd", "bundle_sha256", pl.lit(document_sha256(decision)).alias("decision_sha256")
     )
@@ -63,24 +66,56 @@ def measure_production(ws: Workspace, production: Month) -> tuple[dict[str, Any]
         )
     cohorts = _cohort(ws, production)
     digests = [p["bundle_sha256"] for p in pointers(ws, production) if p["status"] == "bundle"]
-    if decision["champion"]:
-        digests.append(decision["champion"]["bundle_sha256"])
-    seconds = ensure_scores(ws, digests, cohorts)
-    scores = read_scores(ws, digests, cohorts)
-    metrics = measure(realized(ws, production), scores)
-    champion = decision["champion"]
+    # The baseline is the champion of p0, frozen: a tape revised since then may have left it out of the pointers.
+    digests += [
+        d["champion"]["bundle_sha256"] for d in (decision, find_decision(ws, ws.spec.p0)) if d and d["champion"]
+    ]
+    digests = list(dict.fromkeys(digests))
+    scored = ensure_scores(ws, digests, cohorts)
+    scores = read_scores(ws, [d for d in digests if d not in scored.failed], cohorts)
+    loans = realized(ws, production)
+    champion = decision["champion"]["bundle_sha256"] if decision["champion"] else None
     document = {
         "production_month": str(production),
-        "champion": champion["bundle_sha256"] if champion else None,
-        "metrics": metrics,
+        "champion": champion,
+        "metrics": measure(loans, scores),
+        "unscored": scored.failed,
+        "equal_opportunity": equal_opportunity(ws, decision, loans, scores.filter(bundle_sha256=champion)),
     }
     ws.lake.put_document("production_performance", str(production), document)
-    return document, seconds
+    return document, scored.seconds
+
+
+def equal_opportunity(
+    ws: Workspace, decision: Mapping[str, Any], loans: pl.DataFrame, scores: pl.DataFrame
+) -> dict[str, Any]:
+    """By protected column: the share of goods approved in each group at the recorded cut-off, and their spread.
+
+    Args:
+        loans: :func:`realized`.
+        scores: the champion's PDs of the same cohort; empty where there is none.
+    """
+    cut_off = decision["at_cut_off"]["cut_off"]
+    if cut_off is None or not scores.height:
+        return {}
+    joined = loans.join(scores, on=["cohort", "loan_id"])
+    label, pd = joined["label"].to_numpy(), joined["pd"].to_numpy()
+    weight = joined["weight"].to_numpy() if "weight" in joined.columns else None
+    found = {}
+    for column in ws.spec.named("protected"):
+        group = joined[column].to_list()
+        rates = approval_of_goods(label, pd, group, weight, cut_off=cut_off)
+        found[column] = {
+            "cut_off": cut_off,
+            "approval_of_goods": rates,
+            "difference": equal_opportunity_difference(label, pd, group, weight, cut_off=cut_off),
+        }
+    return found
 
 
 def realized(ws: Workspace, production: Month) -> pl.DataFrame:
-    """The month's own loans with the labels known by now: cohort, loan_id, label (and weight)."""
-    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.named("weight") else [])]
+    """The month's own loans with the labels known by now: cohort, loan_id, label, protected columns (and weight)."""
+    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.named("weight") else []), *ws.spec.named("protected")]
     features = ws.lake.scan_months("clean_features", [production], columns=columns).collect()
     labels = ws.lake.scan_months("labels", [production]).collect()
     latest = labels["known_from"].max()

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.errors import ScoreError
+from pdx_assets.risk.errors import PdxError, ScoreError
 from pdx_assets.risk.hashing import content_sha256
 from pdx_assets.risk.models.matrix import LoanMatrix
 from pdx_assets.risk.scoring import SCORE_SCHEMA, score_cohort
@@ -20,32 +21,58 @@ TABLE = "scores"
 PARTITIONS = ("cohort", "features_sha256", "bundle_sha256")
 
 
-def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, str]) -> float:
-    """Score the pairs not in the table yet; seconds spent in the models.
+@dataclass(frozen=True)
+class Scored:
+    """Seconds spent in the models, and the bundles that could not score, with the reason."""
+
+    seconds: float
+    failed: dict[str, str]
+
+    def require_all(self) -> float:
+        """The seconds.
+
+        Raises:
+            ScoreError: a bundle could not score.
+        """
+        for digest, why in self.failed.items():
+            raise ScoreError(f"Bundle {digest[:12]} could not score its loans: {why}")
+        return self.seconds
+
+
+def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, str]) -> Scored:
+    """Score the pairs not in the table yet. One damaged bundle must not keep the others from being scored.
 
     Args:
         bundles: digests.
         cohorts: content hash of clean_features by cohort: a revised cohort is scored anew, and the old
             scores stay. A cohort without loans has no scores.
+
+    Raises:
+        ScoreError: a cohort's features are no longer those of the hash.
     """
     bundles = list(dict.fromkeys(bundles))
     have = ws.lake.partitions(TABLE, *PARTITIONS)
     missing = {c: [b for b in bundles if (str(c), sha, b) not in have] for c, sha in cohorts.items()}
     loans = {c: _loans(ws, c, cohorts[c]) for c, lacking in missing.items() if lacking}
     scored: dict[Month, list[pl.DataFrame]] = {c: [] for c in loans}
-    seconds = 0.0
+    seconds, failed = 0.0, {}
     # Bundle by bundle, none kept: the sessions of a year's forests together took 1 GiB.
     for digest in bundles:
         wanted = [c for c in loans if digest in missing[c] and len(loans[c].ids)]
         if not wanted:
             continue
         start = perf_counter()
-        bundle = load_bundle(ws, digest)
-        for cohort in wanted:
-            ids, matrix = loans[cohort].ids, loans[cohort].matrix
-            scored[cohort].append(
-                score_cohort(bundle, matrix, ids, cohort=str(cohort), features_sha256=cohorts[cohort])
-            )
+        try:
+            bundle = load_bundle(ws, digest)
+            done = {
+                c: score_cohort(bundle, loans[c].matrix, loans[c].ids, cohort=str(c), features_sha256=cohorts[c])
+                for c in wanted
+            }
+        except PdxError as error:
+            failed[digest] = error.got
+            continue
+        for cohort, frame in done.items():
+            scored[cohort].append(frame)
         seconds += perf_counter() - start
     for cohort, frames in scored.items():
         if not frames:
@@ -58,7 +85,7 @@ def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month,
             by=PARTITIONS,
             predicate=f"cohort = '{cohort}' AND features_sha256 = '{cohorts[cohort]}' AND bundle_sha256 IN ({listed})",
         )
-    return seconds
+    return Scored(seconds, failed)
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,21 @@ def read_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, s
     )
     table = ws.lake.scan_table(TABLE).filter(pl.col("bundle_sha256").is_in(bundles) & asked)
     return table.select(SCORE_SCHEMA.names()).collect().sort("bundle_sha256", "cohort", "loan_id")
+
+
+def pds_and_weight(ws: Workspace, digest: str, cohorts: Mapping[Month, str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """One bundle's stored PDs, (n,), and the loans' weights where the portfolio declares them.
+
+    Raises:
+        ScoreError: a pair was never scored; says which.
+    """
+    scores = read_scores(ws, [digest], cohorts)
+    if not ws.spec.named("weight"):
+        return scores["pd"].to_numpy(), None
+    keys = ["cohort", "loan_id"]
+    loans = ws.lake.scan_months("clean_features", list(cohorts), columns=[*keys, "weight"]).collect()
+    joined = scores.join(loans, on=keys).sort(keys)
+    return joined["pd"].to_numpy(), joined["weight"].to_numpy()
 
 
 def score_hash(scores: pl.DataFrame) -> str:

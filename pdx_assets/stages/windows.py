@@ -24,6 +24,8 @@ from pdx_assets.stages.workspace import Workspace
 
 def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[str, Any]:
     """Build and store the manifest of ``window_<strategy>`` at a production month."""
+    # The first thing that a seed decides: from here on the home holds this seed and no other.
+    ws.settings.pin(ws.spec.name)
     months = sorted({*development_months(ws.spec, strategy, production), *otv_months(ws.spec, production)})
     versions = {layer: ws.lake.version(layer) for layer in ("clean_features", "labels")}
     cohorts = _cohorts(ws, months, versions)

@@ -15,13 +15,21 @@ from pdx_assets.settings import Pinned, Settings
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """One portfolio in one PDx home; equal workspaces share what a process keeps in memory."""
+    """One portfolio in one PDx home; equal workspaces share what a process keeps in memory.
+
+    ``asked`` stands in for what the home has pinned while it is being checked whether it can be had.
+    """
 
     spec: PortfolioSpec
     settings: Settings
+    asked: Pinned | None = None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Workspace) and (self.settings, self.spec) == (other.settings, other.spec)
+        return isinstance(other, Workspace) and (self.settings, self.pinned, self.spec) == (
+            other.settings,
+            other.pinned,
+            other.spec,
+        )
 
     def __hash__(self) -> int:
         return hash((self.spec.name, self.settings))
@@ -36,7 +44,7 @@ class Workspace:
 
     @cached_property
     def pinned(self) -> Pinned:
-        return self.settings.pinned(self.spec.name)
+        return self.asked or self.settings.pinned(self.spec.name)
 
     @property
     def profile(self) -> Profile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.stages.decision import decisions
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 

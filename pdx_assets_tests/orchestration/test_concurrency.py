@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pdx_assets.orchestration import runner
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.stages.decision import decisions
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_spec
 

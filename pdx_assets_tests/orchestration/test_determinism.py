@@ -44,7 +44,7 @@ def test_opposite_order_and_one_worker_give_the_same_bytes(home: Path, undisturb
     for task in [t for t in tasks if t.stage == "cohort"][::-1]:
         assert runner._execute(task) is None
     later = [t for t in tasks if t.stage != "cohort"]
-    for stage in ("window", "train"):
+    for stage in ("window", "study", "train"):
         for task in [t for t in later if t.stage == stage][::-1]:
             assert runner._execute(task) is None, task
     decide = [t for t in later if t.stage == "decide"]

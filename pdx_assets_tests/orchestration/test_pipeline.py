@@ -27,8 +27,8 @@ from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.risk.windows import identity
-from pdx_assets.stages.decision import decisions
 from pdx_assets.stages.production import realized
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.tape import blocking_failures, pending
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_spec

@@ -111,6 +111,24 @@ def test_an_indeterminate_loan_has_no_label() -> None:
     assert labels.drop("cohort").rows() == [("1", None, "indeterminate", KNOWN, None), ("2", 0, "good", KNOWN, None)]
 
 
+def test_a_rule_on_an_outcome_column_overrules_a_label_only_once_it_could_be_read() -> None:
+    """A status of 2019 used to take loans out of windows of 2017, whose decision date could not have known it."""
+    rule = {"name": "late", "column": "state", "equals": "Late"}
+    portfolio = spec(label={**spec().label.model_dump(), "indeterminate": [rule]})
+    loans = raw(loan(1, last_paid="Jan-2019", state="Late"), loan(2, last_paid="", state="Late"), loan(3))
+    labels = label_rows(portfolio, JAN, loans, outcome_events(portfolio, loans, None, FAR), FAR)
+    assert labels.drop("cohort").rows() == [
+        ("1", 0, "good", KNOWN, FAR),
+        ("1", None, "indeterminate", FAR, None),
+        ("2", 1, "bad", KNOWN, FAR),
+        ("2", None, "indeterminate", FAR, None),
+        ("3", 0, "good", KNOWN, None),
+    ]
+    # On a tape drawn on the very day the horizon ends nothing was known before it.
+    labels = label_rows(portfolio, JAN, loans, outcome_events(portfolio, loans, None, KNOWN), KNOWN)
+    assert labels["status"].to_list() == ["indeterminate", "indeterminate", "good"]
+
+
 def test_the_horizon_counts_from_the_loans_own_month_in_a_quarter() -> None:
     windows = {"frequency": "quarter", "development": 4, "otv": 1, "gap": 5, "first_production": "2018-01"}
     portfolio = spec(windows=windows)

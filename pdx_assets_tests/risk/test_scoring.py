@@ -81,6 +81,18 @@ def test_approval_and_expected_bad_rate(pd: np.ndarray, cut_off: float) -> None:
         assert found["expected_bad_rate"] is None
 
 
+@settings(max_examples=100, deadline=None)
+@given(PDS, st.integers(1, 99), st.integers(0, 2**32 - 1))
+def test_a_weight_counts_as_so_many_loans(pd: np.ndarray, percent: int, seed: int) -> None:
+    weight = np.random.default_rng(seed).integers(1, 4, len(pd))
+    repeated = np.repeat(pd, weight)
+    cut_off = cut_off_for(percent / 100, repeated)
+    assert cut_off_for(percent / 100, pd, weight) == cut_off
+    found, expected = at_cut_off(pd, cut_off, weight), at_cut_off(repeated, cut_off)
+    assert found["approval_rate"] == pytest.approx(expected["approval_rate"], abs=1e-12)
+    assert found["expected_bad_rate"] == pytest.approx(expected["expected_bad_rate"], abs=1e-12)
+
+
 def test_nobody_to_approve() -> None:
     nobody = np.array([], dtype=np.float32)
     assert at_cut_off(nobody, 0.1) == {"approval_rate": None, "expected_bad_rate": None}

@@ -11,6 +11,9 @@ from pdx_assets.risk.spec import PortfolioSpec
 # Dagster lists groups alphabetically: the number keeps a portfolio's stages in order.
 STAGES = ("tape", "windows", "challengers", "decision", "production", "monitoring")
 
+# Its limit, the cores lent to PDx, stands in dagster.yaml.
+TRAINING_POOL = "training"
+
 
 def group_name(portfolio: str, stage: str) -> str:
     """Group of a stage: ``demo_1_tape`` ... ``demo_6_monitoring``."""

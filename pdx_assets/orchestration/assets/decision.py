@@ -21,9 +21,10 @@ from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import MissingMonthError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.policy import DECISION_VERSION
+from pdx_assets.risk.policy import DECISION_VERSION, in_charge_problem
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import decision as stage
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 IN_CHARGE = "someone_in_charge"
@@ -68,7 +69,7 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         models = [
             (pointer, document["metrics"][pointer["bundle_sha256"]])
             for pointer in stage.pointers(ws, production)
-            if pointer["status"] == "bundle"
+            if pointer.get("bundle_sha256") in document["metrics"]
         ]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(document)),
@@ -116,13 +117,12 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
 
 
 def _in_charge(document: dict[str, Any]) -> dg.AssetCheckResult:
-    contest, incumbent = document["contest"], document["incumbent"]
-    # With too few bads nobody can be measured: that is no contest, not an incumbent that cannot be scored.
-    unscored = incumbent is not None and incumbent["score"] is None and min(contest["bads"], contest["goods"]) > 0
+    problem = in_charge_problem(document)
     return dg.AssetCheckResult(
         check_name=IN_CHARGE,
-        passed=bool(document["champion"]) and bool(contest["challengers"]) and not unscored,
+        passed=problem is None,
         severity=dg.AssetCheckSeverity.ERROR,
+        description=problem,
         metadata={"decision": document["decision"], "reason": document["reason"]},
     )
 
@@ -137,7 +137,7 @@ def _decision_metadata(ws: Workspace, document: dict[str, Any], is_new: bool) ->
         f"{contest['goods']:,} goods",
         "Contestants": _contest_table(document),
         "At the cut-off": _cut_off_table(document["at_cut_off"]),
-        **_timeline([d for d in stage.decisions(ws) if d["production_month"] <= document["production_month"]]),
+        **_timeline([d for d in decisions(ws) if d["production_month"] <= document["production_month"]]),
         "Recorded": "by this run" if is_new else "before this run; it stands",
         **plotted({f"{document['metric'].upper()} on OTV": won["score"] if won else None}),
         "decision_sha256": document_sha256(document),
@@ -159,6 +159,9 @@ def _contest_table(document: dict[str, Any]) -> dg.TableMetadataValue:
         [*recipe(c), c["trained_for"], c["score"], {lost: "incumbent", won: "champion"}.get(sha, "")]
         for sha, c in sorted(contestants.items(), key=lambda item: -(item[1]["score"] or -1.0))
     ]
+    for row, sha in zip(rows, sorted(contestants, key=lambda sha: -(contestants[sha]["score"] or -1.0)), strict=True):
+        if sha in document["contest"].get("unscored", {}):
+            row[-1] = f"{row[-1]} could not be scored".strip()
     rows += [
         [*(part.replace("_", " ") for part in name.split()), "", None, "tombstone"]
         for name in document["contest"]["failed"]

@@ -7,14 +7,24 @@ import dagster as dg
 import polars as pl
 
 from pdx_assets.orchestration.assets.common import asset_options
-from pdx_assets.orchestration.metadata import models_table, percent, plotted, png, recipe, samples_table, sketch
+from pdx_assets.orchestration.metadata import (
+    models_table,
+    percent,
+    plotted,
+    png,
+    recipe,
+    samples_table,
+    sketch,
+    table,
+)
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, NotYetKnownError
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import production as stage
-from pdx_assets.stages.decision import find_decision, pointers
+from pdx_assets.stages.decision import pointers
+from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
 from pdx_assets.stages.workspace import Workspace
 
@@ -96,12 +106,14 @@ def _performance_metadata(ws: Workspace, production: Month, document: dict[str, 
     models = [
         (pointer, document["metrics"][pointer["bundle_sha256"]])
         for pointer in pointers(ws, production)
-        if pointer["status"] == "bundle"
+        if pointer.get("bundle_sha256") in document["metrics"]
     ]
     digest = document["champion"]
-    table = {"All models of the month": models_table(models, **({digest: "champion"} if digest else {}))}
+    models_of_month = {"All models of the month": models_table(models, **({digest: "champion"} if digest else {}))}
     if not digest:
-        return {"Champion": "nobody was in charge", **table}
+        return {"Champion": "nobody was in charge", **models_of_month}
+    if digest in document["unscored"]:
+        return {"Champion": f"could not be scored: {document['unscored'][digest]}", **models_of_month}
     who, champion = find_decision(ws, production), document["metrics"][digest]
     assert who is not None
     cohort = {production: ws.lake.contents("clean_features")[production].sha256}
@@ -109,11 +121,25 @@ def _performance_metadata(ws: Workspace, production: Month, document: dict[str, 
     label, pd = scored["label"].to_numpy(), scored["pd"].to_numpy()
     weight = scored["weight"].to_numpy() if "weight" in scored.columns else None
     title = f"Champion of {production}, realized"
+    fairness = {
+        f"Goods approved, by {column}": table(
+            ["group", "share of goods approved"],
+            ([group, percent(v)] for group, v in found["approval_of_goods"].items()),
+        )
+        for column, found in document["equal_opportunity"].items()
+    }
     return {
         "Champion": f"{' '.join(recipe(who['champion']))} of {who['champion']['trained_for']}",
         "Champion, realized": samples_table({str(production): champion}),
         "ROC and calibration": sketch(roc_and_calibration_sketch(label, pd, weight), title),
         "ROC and calibration, large": png(roc_and_calibration(label, pd, title, weight), title),
-        **table,
+        **models_of_month,
+        **fairness,
         **plotted({f"champion_{name}": champion[name] for name in ("auc", "ks", "bad_rate")}),
+        **plotted(
+            {
+                f"equal opportunity difference, {c}": found["difference"]
+                for c, found in document["equal_opportunity"].items()
+            }
+        ),
     }
