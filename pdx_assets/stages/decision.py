@@ -16,6 +16,7 @@ from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decisio
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
 from pdx_assets.risk.windows import otv_months
 from pdx_assets.stages.challengers import find_pointer
+from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import decisions, find_decision, record
 from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores, score_hash
 from pdx_assets.stages.windows import otv_loans, window
@@ -92,6 +93,7 @@ def measure_otv(ws: Workspace, production: Month) -> tuple[dict[str, Any], float
         "unscored": found.unscored,
     }
     ws.lake.put_document("otv_scores", str(production), document)
+    keep_made_from(ws, "otv_scores", production)
     return document, found.seconds
 
 
@@ -136,10 +138,11 @@ def decide(ws: Workspace, production: Month) -> tuple[dict[str, Any], bool]:
     Raises:
         MissingMonthError: a month of [p0, p) has no decision.
     """
-    recorded = find_decision(ws, production)
-    if recorded is not None:
-        return recorded, False
-    return record(ws, production, propose(ws, production))
+    recorded, is_new = find_decision(ws, production), False
+    if recorded is None:
+        recorded, is_new = record(ws, production, propose(ws, production))
+    keep_made_from(ws, "champion", production)
+    return recorded, is_new
 
 
 def propose(ws: Workspace, production: Month) -> dict[str, Any]:

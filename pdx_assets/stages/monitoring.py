@@ -11,6 +11,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.metrics.stability import CategoryBins, NumberBins
 from pdx_assets.stages.challengers import load_bundle
+from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import ensure_scores, pds_and_weight
 from pdx_assets.stages.workspace import Workspace
@@ -48,6 +49,7 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
         "score_psi": _score_psi(ws, champion["bundle_sha256"], manifest, production),
     }
     ws.lake.put_document("drift", str(production), document)
+    keep_made_from(ws, "drift", production)
     return document
 
 

@@ -13,6 +13,7 @@ from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.fairness import approval_of_goods, equal_opportunity_difference
 from pdx_assets.risk.windows import labelled
 from pdx_assets.stages.decision import measure, pointers
+from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
@@ -40,6 +41,7 @@ def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, d
     scores = read_scores(ws, [champion["bundle_sha256"]], cohorts).select(
         "cohort", "loan_id", "pd", "bundle_sha256", pl.lit(document_sha256(decision)).alias("decision_sha256")
     )
+    keep_made_from(ws, "production_scores", production)
     return scores, decision, seconds
 
 
@@ -83,6 +85,7 @@ def measure_production(ws: Workspace, production: Month) -> tuple[dict[str, Any]
         "equal_opportunity": equal_opportunity(ws, decision, loans, scores.filter(bundle_sha256=champion)),
     }
     ws.lake.put_document("production_performance", str(production), document)
+    keep_made_from(ws, "production_performance", production)
     return document, scored.seconds
 
 

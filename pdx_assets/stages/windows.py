@@ -19,6 +19,7 @@ from pdx_assets.risk.windows import (
     labelled,
     otv_months,
 )
+from pdx_assets.stages.made import keep_window
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -33,6 +34,7 @@ def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[st
     # Table versions say where to read; they depend on the order months were written in, so no hash covers them.
     manifest["tables"] = versions
     ws.lake.put_document(f"window_{strategy}", str(production), manifest)
+    keep_window(ws, strategy, production, manifest)
     return manifest
 
 

@@ -10,12 +10,12 @@ from pdx_assets.orchestration.assets.common import asset_options, column_schema
 from pdx_assets.orchestration.metadata import percent, plotted, table
 from pdx_assets.orchestration.partitions import cohort_months
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.cleaning import clean_features as clean
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.hashing import content_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.stages import tape as stage
+from pdx_assets.stages.made import TAPE_VERSION
 from pdx_assets.stages.workspace import Workspace
 
 ACCOUNTING = "row_accounting"
@@ -26,7 +26,7 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     options = {
         "partitions_def": cohort_months(spec),
         "io_manager_key": "tables",
-        "code_version": stage.TAPE_VERSION,
+        "code_version": TAPE_VERSION,
         **asset_options(spec, "tape", kinds={"polars", "deltalake"}),
     }
 
@@ -79,8 +79,9 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         metadata={"dagster/column_schema": column_schema(spec)},
         **options,
     )
-    def clean_features(raw_loans: pl.LazyFrame) -> dg.MaterializeResult:
-        features = clean(spec, raw_loans.collect().sort("source_file", "source_row"))
+    def clean_features(context: dg.AssetExecutionContext, raw_loans: pl.LazyFrame) -> dg.MaterializeResult:
+        loans = raw_loans.collect().sort("source_file", "source_row")
+        features = stage.features(Workspace.of(spec), Month.parse(context.partition_key), loans)
         missing = {c: features[c].null_count() / max(features.height, 1) for c in features.columns}
         worst = sorted(((c, share) for c, share in missing.items() if share), key=lambda kv: (-kv[1], kv[0]))[:15]
         return dg.MaterializeResult(
