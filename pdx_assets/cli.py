@@ -1,4 +1,4 @@
-"""The ``pdx`` command: run, results, ui."""
+"""The ``pdx`` command: run, results, ui; commands/ has the others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
+from pdx_assets.commands import replay
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -90,7 +91,7 @@ def run(
 
     from pdx_assets.orchestration.runner import months_to_run, plan
 
-    ws = _workspace(portfolio)
+    ws = open_workspace(portfolio)
     if tape is not None and "://" not in tape:
         tape = str(Path(tape).expanduser().resolve())
     # Pinned only once the tape is read and the months are possible: a mistyped path must not be remembered.
@@ -100,7 +101,7 @@ def run(
     with console.status(f"Reading the tape of {portfolio} ..."):
         months = months_to_run(ws, first, last)
         ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
-        ws = _workspace(portfolio)
+        ws = open_workspace(portfolio)
         tasks = plan(ws, months)
     console.print(
         f"[bold]{portfolio}[/]: production months {months[0]} to {months[-1]}, profile {ws.pinned.profile}, "
@@ -136,7 +137,7 @@ def results(
     """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
     from pdx_assets.results import as_csv, as_json, as_table, collect
 
-    found = collect(_workspace(portfolio))
+    found = collect(open_workspace(portfolio))
     if form == "json":
         typer.echo(as_json(found))
     elif form == "csv":
@@ -181,7 +182,12 @@ def _tell_problems(ws: Workspace, months: tuple[Month, ...], console: Console) -
     return unsound
 
 
-def _workspace(portfolio: str) -> Workspace:
+def open_workspace(portfolio: str) -> Workspace:
+    """A portfolio of defs/ in the PDx home of the environment.
+
+    Raises:
+        SpecError: there is no such portfolio, or its YAML is wrong.
+    """
     from pdx_assets.risk.spec import NAME
     from pdx_assets.risk.spec_file import load_spec
     from pdx_assets.stages.workspace import Workspace
@@ -237,6 +243,8 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
         return run_tasks(ws, tasks, workers=workers, report=report)
 
+
+replay.register(app)
 
 if __name__ == "__main__":
     main()
