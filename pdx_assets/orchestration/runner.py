@@ -90,8 +90,8 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
             for s in (own if len(own) > 1 else ())
         ]
         yield from studies
-        needs = {window.key} | ({f"train {anchor} {algorithm}"} if anchor != p and anchor >= spec.p0 else set())
-        needs |= {t.key for t in studies}
+        # Its anchor's study and the fixed window's of p0: asked for too early they are run here, and that core waits.
+        needs = {window.key, *(t.key for t in studies)} | {f"train {m} {algorithm}" for m in {anchor, spec.p0} - {p}}
         assets = (f"tuning_{algorithm}", *(f"challenger_{s}_{algorithm}" for s in spec.strategies))
         trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
     yield from trained
