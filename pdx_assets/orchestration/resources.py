@@ -13,10 +13,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from pdx_assets.risk.locks import one_at_a_time
 from pdx_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,7 +115,13 @@ def _experiment(uri: str, artifacts: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     client = _client(uri)
-    found = client.get_experiment_by_name(name)
+    if uri.startswith("sqlite:"):
+        # Four runs launched at once on a new home all made MLflow's tables, and three of them failed.
+        lock = Path(uri.removeprefix("sqlite:///")).with_suffix(".lock")
+        with one_at_a_time(lock):
+            found = client.get_experiment_by_name(name)
+    else:
+        found = client.get_experiment_by_name(name)
     if found is None:
         try:
             location = artifacts if uri.startswith("sqlite:") else None
