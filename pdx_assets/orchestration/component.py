@@ -41,6 +41,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.assets.decision import decision_assets
     from pdx_assets.orchestration.assets.monitoring import monitoring_assets
     from pdx_assets.orchestration.assets.production import production_assets
+    from pdx_assets.orchestration.assets.reports import report_assets
     from pdx_assets.orchestration.assets.tape import tape_assets
     from pdx_assets.orchestration.assets.windows import window_assets
     from pdx_assets.orchestration.jobs import jobs
@@ -54,6 +55,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
             *decision_assets(spec),
             *production_assets(spec),
             *monitoring_assets(spec),
+            *report_assets(spec),
         ],
         jobs=[*jobs(spec), study_job(spec)],
     )

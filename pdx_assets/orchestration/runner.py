@@ -59,8 +59,8 @@ class Outcome:
     error: str | None
 
 
-def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
-    """Tasks for some consecutive production months, those done already left out."""
+def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> list[Task]:
+    """Tasks for some consecutive production months, those done already left out; drift reports on request."""
     spec = ws.spec
     opened = tape.open_tape(ws)
     measurable = {m for m in months if spec.known_on(m) <= opened.as_of}
@@ -73,6 +73,8 @@ def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
     read = frozenset(t.key for t in tasks)
     for p in months:
         tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
+        if reports and p in opened.cohorts:
+            tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
     done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 

@@ -43,7 +43,16 @@ def served(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     home, port = tmp_path_factory.mktemp("ui"), _free_port()
     environment = {**os.environ, "PDX_HOME": str(home)}
     environment.pop("DAGSTER_HOME", None)
-    command = [str(Path(sys.executable).parent / "pdx"), "ui", "--port", str(port), "--mlflow-port", "0"]
+    command = [
+        str(Path(sys.executable).parent / "pdx"),
+        "ui",
+        "--port",
+        str(port),
+        "--mlflow-port",
+        "0",
+        "--reports-port",
+        "0",
+    ]
     log = home / "ui.log"
     with log.open("wb") as out:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
