@@ -75,6 +75,8 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
         tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
         if reports and p in opened.cohorts:
             tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
+    judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
+    tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
     done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
@@ -237,7 +239,8 @@ def _execute(task: Task) -> str | None:
         config["ops"] = {study_op(spec.name): {"config": dict(zip(("strategy", "algorithm"), task.study, strict=True))}}
     result = job.execute_in_process(
         instance=_worker["instance"],
-        partition_key=str(task.month),
+        # The overview is of all months.
+        partition_key=None if task.job == "overview" else str(task.month),
         asset_selection=[AssetKey([spec.name, name]) for name in task.assets] or None,
         tags={WORKER_TAG: str(os.getpid())},
         run_config=config,

@@ -46,7 +46,7 @@ def test_jobs_cover_every_asset_once() -> None:
     built = build_definitions(load_spec(DEFS / "demo" / "defs.yaml"))
     names = [
         node.name
-        for job in ("cohort", "decide", "measure", "report")
+        for job in ("cohort", "decide", "measure", "report", "overview")
         for node in built.resolve_job_def(f"demo_{job}").nodes
     ]
     assert len(names) == len(set(names)) == len(built.resolve_asset_graph().get_all_asset_keys())
