@@ -27,12 +27,14 @@ class Settings:
         lake: ``PDX_LAKE``, a folder or s3:// URL, default ``<home>/lake``.
         mlflow_uri: ``PDX_MLFLOW_URI``, default sqlite under the home.
         mlflow_ui: ``PDX_MLFLOW_UI``, the address links point to.
+        reports_ui: ``PDX_REPORTS_UI``, the address of the folder ``reports`` that links to reports point to.
     """
 
     home: Path
     lake: str
     mlflow_uri: str = field(repr=False)  # a server's address may carry its password
     mlflow_ui: str
+    reports_ui: str
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -42,11 +44,16 @@ class Settings:
             lake=os.environ.get("PDX_LAKE") or str(home / "lake"),
             mlflow_uri=os.environ.get("PDX_MLFLOW_URI") or f"sqlite:///{home / 'mlflow.db'}",
             mlflow_ui=(os.environ.get("PDX_MLFLOW_UI") or "http://127.0.0.1:5050").rstrip("/"),
+            reports_ui=(os.environ.get("PDX_REPORTS_UI") or "http://127.0.0.1:5051").rstrip("/"),
         )
 
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
 
     def staging(self, portfolio: str) -> Path:
         return self.home / "staging" / _safe(portfolio)

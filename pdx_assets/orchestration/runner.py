@@ -59,8 +59,8 @@ class Outcome:
     error: str | None
 
 
-def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
-    """Tasks for some consecutive production months, those done already left out."""
+def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> list[Task]:
+    """Tasks for some consecutive production months, those done already left out; drift reports on request."""
     spec = ws.spec
     opened = tape.open_tape(ws)
     measurable = {m for m in months if spec.known_on(m) <= opened.as_of}
@@ -73,6 +73,10 @@ def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
     read = frozenset(t.key for t in tasks)
     for p in months:
         tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
+        if reports and p in opened.cohorts:
+            tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
+    judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
+    tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
     done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
@@ -235,7 +239,8 @@ def _execute(task: Task) -> str | None:
         config["ops"] = {study_op(spec.name): {"config": dict(zip(("strategy", "algorithm"), task.study, strict=True))}}
     result = job.execute_in_process(
         instance=_worker["instance"],
-        partition_key=str(task.month),
+        # The overview is of all months.
+        partition_key=None if task.job == "overview" else str(task.month),
         asset_selection=[AssetKey([spec.name, name]) for name in task.assets] or None,
         tags={WORKER_TAG: str(os.getpid())},
         run_config=config,

@@ -1,4 +1,4 @@
-"""``pdx ui``: Dagster's webserver and daemon, and MLflow's page, on one PDx home, bound to loopback."""
+"""``pdx ui``: Dagster's webserver and daemon, MLflow's page and the reports, on one PDx home, bound to loopback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pdx_assets.risk.errors import HomeError
 from pdx_assets.settings import Settings
 
 
-def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None:
+def serve(settings: Settings, *, host: str, port: int, mlflow_port: int, reports_port: int) -> None:
     """Run the servers until interrupted; all of them stop together.
 
     Raises:
@@ -24,7 +24,7 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None
     """
     if settings.mlflow_uri.startswith(("http://", "https://")):
         mlflow_port = 0  # a server has a page of its own, and MLflow's page cannot be put before it
-    for wanted in (port, mlflow_port):
+    for wanted in (port, mlflow_port, reports_port):
         if wanted:
             _require_free(host, wanted)
     prepare_home(settings)
@@ -33,6 +33,8 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None
         environment.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")
         # Its usage reports go out to the network, and its job runner is a process of 260 MB for other uses of MLflow.
         environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if reports_port:
+        environment.setdefault("PDX_REPORTS_UI", f"http://{host}:{reports_port}")
     target = ["-w", str(_workspace(settings.dagster_home))]
     commands = {
         "dagster-webserver": [_script("dagster-webserver"), "-h", host, "-p", str(port), *target],
@@ -44,7 +46,14 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None
             *("--backend-store-uri", settings.mlflow_uri),
             *("--default-artifact-root", str(settings.home / "mlflow-artifacts")),
         ]
-    ports = {"Dagster": port} | ({"MLflow": mlflow_port} if mlflow_port else {})
+    if reports_port:
+        settings.reports.mkdir(parents=True, exist_ok=True)
+        commands["reports"] = [
+            *(sys.executable, "-m", "http.server", str(reports_port)),
+            *("--bind", host, "--directory", str(settings.reports)),
+        ]
+    wanted_ports = {"Dagster": port, "MLflow": mlflow_port, "reports": reports_port}
+    ports = {name: number for name, number in wanted_ports.items() if number}
     _tell(f"Starting on {settings.home} ...")
     _supervise(commands, environment, settings.home / "logs", host=host, ports=ports)
 
