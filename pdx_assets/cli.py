@@ -81,6 +81,9 @@ def run(
         int | None, typer.Option(help="Seed of the split and of every draw; one per PDX_HOME.", min=0)
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; default one per core.", min=1)] = None,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="Write an Evidently drift report of each month too, some 10 s each.")
+    ] = False,
 ) -> None:
     """Materialize everything for some production months, through Dagster; resumes where it stopped.
 
@@ -102,7 +105,7 @@ def run(
         months = months_to_run(ws, first, last)
         ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
         ws = open_workspace(portfolio)
-        tasks = plan(ws, months)
+        tasks = plan(ws, months, reports=reports)
     console.print(
         f"[bold]{portfolio}[/]: production months {months[0]} to {months[-1]}, profile {ws.pinned.profile}, "
         f"seed {ws.pinned.seed}, {len(tasks)} runs to make, home {ws.settings.home}"
@@ -156,14 +159,17 @@ def ui(
     mlflow_port: Annotated[
         int, typer.Option(help="Port of the MLflow page that runs link to; 0: do not start it.")
     ] = 5050,
+    reports_port: Annotated[
+        int, typer.Option(help="Port of the drift reports that materializations link to; 0: do not serve them.")
+    ] = 5051,
     host: Annotated[
         str, typer.Option(help="Address to listen on; anything but loopback is open to the network.")
     ] = "127.0.0.1",
 ) -> None:
-    """Dagster's webserver and daemon (and MLflow's page) on this PDX_HOME, until Ctrl-C."""
+    """Dagster's webserver and daemon (with MLflow's page and the drift reports) on this PDX_HOME, until Ctrl-C."""
     from pdx_assets.orchestration.servers import serve
 
-    serve(Settings.from_environment(), host=host, port=port, mlflow_port=mlflow_port)
+    serve(Settings.from_environment(), host=host, port=port, mlflow_port=mlflow_port, reports_port=reports_port)
 
 
 def _tell_problems(ws: Workspace, months: tuple[Month, ...], console: Console) -> bool:

@@ -29,6 +29,7 @@ class Settings:
         lake: ``PDX_LAKE``, a folder or s3:// URL, default ``<home>/lake``.
         mlflow_uri: ``PDX_MLFLOW_URI``, default sqlite under the home.
         mlflow_ui: ``PDX_MLFLOW_UI``, the address links point to.
+        reports_ui: ``PDX_REPORTS_UI``, the address of the folder ``reports`` that links to reports point to.
         as_of: ``PDX_AS_OF``, else what ``<home>/clock`` says: the day PDx takes for today, so that nothing
             known later is seen. None, the default, is the real day.
     """
@@ -37,6 +38,7 @@ class Settings:
     lake: str
     mlflow_uri: str = field(repr=False)  # a server's address may carry its password
     mlflow_ui: str
+    reports_ui: str
     as_of: date | None = None
 
     @classmethod
@@ -52,6 +54,7 @@ class Settings:
             lake=os.environ.get("PDX_LAKE") or str(home / "lake"),
             mlflow_uri=os.environ.get("PDX_MLFLOW_URI") or f"sqlite:///{home / 'mlflow.db'}",
             mlflow_ui=(os.environ.get("PDX_MLFLOW_UI") or "http://127.0.0.1:5050").rstrip("/"),
+            reports_ui=(os.environ.get("PDX_REPORTS_UI") or "http://127.0.0.1:5051").rstrip("/"),
             as_of=_clock(home),
         )
 
@@ -68,6 +71,10 @@ class Settings:
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
 
     def staging(self, portfolio: str) -> Path:
         return self.home / "staging" / _safe(portfolio)

@@ -40,7 +40,9 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.assets.challengers import challenger_assets
     from pdx_assets.orchestration.assets.decision import decision_assets
     from pdx_assets.orchestration.assets.monitoring import monitoring_assets
+    from pdx_assets.orchestration.assets.overview import overview_assets
     from pdx_assets.orchestration.assets.production import production_assets
+    from pdx_assets.orchestration.assets.reports import report_assets
     from pdx_assets.orchestration.assets.tape import tape_assets
     from pdx_assets.orchestration.assets.windows import window_assets
     from pdx_assets.orchestration.jobs import jobs
@@ -56,6 +58,8 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
             *decision_assets(spec),
             *production_assets(spec),
             *monitoring,
+            *report_assets(spec),
+            *overview_assets(spec),
         ],
         jobs=[*stages, study_job(spec)],
         sensors=[maturity_sensor(spec, stages, [key for asset in monitoring for key in asset.keys])],

@@ -1,4 +1,4 @@
-"""The three jobs that materialize the assets of a portfolio: cohort, decide, measure (study.py has another job)."""
+"""The jobs that materialize the assets of a portfolio: cohort to overview (study.py has another)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dagster as dg
 from pdx_assets.orchestration.assets.common import group_name
 from pdx_assets.risk.spec import PortfolioSpec
 
-JobName = Literal["cohort", "decide", "measure", "study"]
+JobName = Literal["cohort", "decide", "measure", "report", "overview", "study"]
 
 
 def job_name(portfolio: str, job: JobName) -> str:
@@ -17,21 +17,27 @@ def job_name(portfolio: str, job: JobName) -> str:
 
 
 def jobs(spec: PortfolioSpec) -> list[dg.UnresolvedAssetJobDefinition]:
-    """Tape group; windows to champion and production scores; performance and drift."""
+    """Tape group; windows to champion and production scores; performance and drift; the drift report; the overview."""
 
     def stage(*names: str) -> dg.AssetSelection:
         return dg.AssetSelection.groups(*(group_name(spec.name, n) for n in names))
 
+    report = dg.AssetSelection.assets(dg.AssetKey([spec.name, "drift_report"]))
+    overview = dg.AssetSelection.assets(dg.AssetKey([spec.name, "overview"]))
     scores = dg.AssetSelection.assets(dg.AssetKey([spec.name, "production_scores"]))
     selections: dict[JobName, dg.AssetSelection] = {
         "cohort": stage("tape"),
         "decide": stage("windows", "challengers", "decision") | scores,
-        "measure": (stage("production") - scores) | stage("monitoring"),
+        "measure": (stage("production") - scores) | (stage("monitoring") - report - overview),
+        "report": report,
+        "overview": overview,
     }
     texts = {
         "cohort": "Read one cohort month: raw loans, features, outcomes, labels.",
         "decide": "Decide one production month: windows, studies, challengers, OTV scores, champion, its scores.",
         "measure": "Measure one production month: realized performance once labels are known, and drift.",
+        "report": "Write the drift report of one production month (Evidently, HTML).",
+        "overview": "Draw the portfolio's page anew: every champion so far and how it did.",
     }
     return [
         dg.define_asset_job(

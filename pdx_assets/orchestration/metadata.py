@@ -53,6 +53,18 @@ def _as_image(svg: str, alternative: str) -> str:
     return f"![{alternative}](<data:image/svg+xml,{urllib.parse.quote(svg, safe=' =:/,.-+;()' + chr(39))}>)"
 
 
+def champion_pictures(months: Sequence[str], recipes: Sequence[str | None]) -> dict[str, dg.MarkdownMetadataValue]:
+    """Who was in charge, month by month, (m,) each: a sketch going back as far as fits, and all of it at full size."""
+    from pdx_assets.risk.plots import champion_timeline
+    from pdx_assets.risk.sketches import timeline_sketch
+
+    kept = next(k for k in range(len(months)) if is_unfolded(timeline_sketch(months[k:], recipes[k:]), "Champions"))
+    return {
+        "Champions so far": sketch(timeline_sketch(months[kept:], recipes[kept:]), "Champions"),
+        "Champions so far, large": png(champion_timeline(months, [r or "vacant" for r in recipes]), "Champions so far"),
+    }
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.TableMetadataValue:
     """A table, cells as people read them (:func:`cell`)."""
     records = [dg.TableRecord({h: cell(v) for h, v in zip(header, row, strict=True)}) for row in rows]

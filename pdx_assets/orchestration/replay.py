@@ -18,7 +18,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.maturity import decidable_months
 from pdx_assets.settings import Settings
-from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.record import decisions, find_decision
 from pdx_assets.stages.tape import whole_tape
 from pdx_assets.stages.workspace import Workspace
 
@@ -31,10 +31,10 @@ PATIENCE_SECONDS = 300.0
 
 
 def months_to_replay(ws: Workspace, first: str | None, last: str | None) -> tuple[Month, ...]:
-    """Production months to step through.
+    """Production months to step through; those lived through before are left out.
 
     Raises:
-        HomeError: PDX_AS_OF is set, or the tape does not reach that far.
+        HomeError: PDX_AS_OF is set, the tape does not reach that far, or the home has been further already.
     """
     if os.environ.get("PDX_AS_OF", "").strip():
         raise HomeError(
@@ -51,7 +51,15 @@ def months_to_replay(ws: Workspace, first: str | None, last: str | None) -> tupl
             expected=f"production months within {span} (tape as of {tape.as_of})",
             remedy="choose months in that range",
         )
-    return months
+    decided = [Month.parse(d["production_month"]) for d in decisions(ws)]
+    if decided and decided[-1] > end:
+        # Back in time its tables would be made to forget what they know.
+        raise HomeError(
+            f"{ws.settings.home} has decided {decided[-1]} already.",
+            expected=f"a home that has not been further than {end}",
+            remedy="set PDX_HOME to another folder, or replay to a later month",
+        )
+    return tuple(p for p in months if not decided or p >= decided[-1])
 
 
 def live_through(

@@ -13,10 +13,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from pdx_assets.risk.locks import one_at_a_time
 from pdx_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -108,10 +110,33 @@ def _client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+def _make_database(path: Path, artifacts: str) -> None:
+    """MLflow's tables in a new file, complete or not at all.
+
+    Thirty migrations take seconds: a process killed among them left a file that no rerun could open ("table
+    _alembic_tmp_metrics already exists"), and four runs launched at once all made the tables and three failed.
+    """
+    if path.exists():
+        return
+    with one_at_a_time(path.with_suffix(".lock")):
+        if path.exists():
+            return
+        # Quiet, and without telemetry, as _client sets it.
+        _client("sqlite://")
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        scratch = path.with_suffix(".making")
+        scratch.unlink(missing_ok=True)
+        SqlAlchemyStore(f"sqlite:///{scratch}", artifacts).engine.dispose()
+        scratch.replace(path)
+
+
 @lru_cache(maxsize=16)
 def _experiment(uri: str, artifacts: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
+    if uri.startswith("sqlite:///"):
+        _make_database(Path(uri.removeprefix("sqlite:///")), artifacts)
     client = _client(uri)
     found = client.get_experiment_by_name(name)
     if found is None:

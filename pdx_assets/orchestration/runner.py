@@ -60,8 +60,8 @@ class Outcome:
     error: str | None
 
 
-def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
-    """Tasks for some consecutive production months, those done already left out."""
+def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> list[Task]:
+    """Tasks for some consecutive production months, those done already left out; drift reports on request."""
     spec = ws.spec
     opened = tape.open_tape(ws)
     measurable = {m for m in months if is_measurable(spec, m, opened.cohorts, opened.as_of)}
@@ -74,6 +74,10 @@ def plan(ws: Workspace, months: tuple[Month, ...]) -> list[Task]:
     read = frozenset(t.key for t in tasks)
     for p in months:
         tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
+        if reports and p in opened.cohorts:
+            tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
+    judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
+    tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
     done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
@@ -91,8 +95,8 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
             for s in (own if len(own) > 1 else ())
         ]
         yield from studies
-        needs = {window.key} | ({f"train {anchor} {algorithm}"} if anchor != p and anchor >= spec.p0 else set())
-        needs |= {t.key for t in studies}
+        # Its anchor's study and the fixed window's of p0: asked for too early they are run here, and that core waits.
+        needs = {window.key, *(t.key for t in studies)} | {f"train {m} {algorithm}" for m in {anchor, spec.p0} - {p}}
         assets = (f"tuning_{algorithm}", *(f"challenger_{s}_{algorithm}" for s in spec.strategies))
         trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
     yield from trained
@@ -236,7 +240,8 @@ def _execute(task: Task) -> str | None:
         config["ops"] = {study_op(spec.name): {"config": dict(zip(("strategy", "algorithm"), task.study, strict=True))}}
     result = job.execute_in_process(
         instance=_worker["instance"],
-        partition_key=str(task.month),
+        # The overview is of all months.
+        partition_key=None if task.job == "overview" else str(task.month),
         asset_selection=[AssetKey([spec.name, name]) for name in task.assets] or None,
         tags={WORKER_TAG: str(os.getpid())},
         run_config=config,

@@ -24,7 +24,7 @@ from pdx_assets.stages.workspace import Workspace
 
 WANTED_TAG = "pdx/wanted"
 WHY_TAG = "pdx/why"
-JOBS: tuple[Job, ...] = ("cohort", "decide", "measure")
+JOBS: tuple[Job, ...] = ("cohort", "decide", "measure", "report", "overview")
 NOT_FINISHED = (
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -48,7 +48,7 @@ def maturity_sensor(
     """Requests whatever became possible: new cohorts, matured labels, production months, their measurements.
 
     Args:
-        jobs: the portfolio's cohort, decide and measure jobs.
+        jobs: the portfolio's jobs.
         monitoring: the assets of the monitoring group, which are measured together.
     """
     measured = {"drift": tuple(monitoring)}
@@ -147,7 +147,8 @@ def in_flight(instance: dg.DagsterInstance, spec: PortfolioSpec) -> set[Run]:
     for job in JOBS:
         unfinished = dg.RunsFilter(job_name=job_name(spec.name, job), statuses=list(NOT_FINISHED))
         for run in instance.get_runs(unfinished):
-            partition = run.tags.get("dagster/partition")
+            # The overview has no partition; its key names the month it goes by.
+            partition = run.tags.get("dagster/partition") or run.tags.get(WANTED_TAG, "/").split("/")[1]
             if partition:
                 found.add((job, Month.parse(partition)))
     return found
@@ -180,7 +181,7 @@ def _request(
     return dg.RunRequest(
         run_key=f"{action.key}/{attempt}",
         job_name=job_name(spec.name, action.job),
-        partition_key=str(action.month),
+        partition_key=None if action.job == "overview" else str(action.month),
         # A whole job is asked for by its name, so that assets added to it are made as well.
         asset_selection=None if action.is_whole else keys,
         tags={WANTED_TAG: action.key, WHY_TAG: _why(action)},

@@ -1,4 +1,4 @@
-"""``pdx ui``: Dagster's webserver and daemon, and MLflow's page, on one PDx home, bound to loopback."""
+"""``pdx ui``: Dagster's webserver and daemon, MLflow's page and the reports, on one PDx home, bound to loopback."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from pdx_assets.risk.errors import HomeError
 from pdx_assets.settings import Settings
 
 
-def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None:
+def serve(settings: Settings, *, host: str, port: int, mlflow_port: int, reports_port: int) -> None:
     """Run the servers until interrupted; all of them stop together.
 
     Raises:
         HomeError: a port is taken, or a server stopped by itself.
     """
-    with contextlib.suppress(KeyboardInterrupt), started(settings, host=host, port=port, mlflow_port=mlflow_port) as up:
+    servers = started(settings, host=host, port=port, mlflow_port=mlflow_port, reports_port=reports_port)
+    with contextlib.suppress(KeyboardInterrupt), servers as up:
         told = False
         while True:
             up.check()
@@ -40,6 +41,7 @@ def started(
     host: str,
     port: int,
     mlflow_port: int = 0,
+    reports_port: int = 0,
     module: str = "pdx_assets.definitions",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Servers]:
@@ -54,7 +56,7 @@ def started(
     """
     if settings.mlflow_uri.startswith(("http://", "https://")):
         mlflow_port = 0  # a server has a page of its own, and MLflow's page cannot be put before it
-    for wanted in (port, mlflow_port):
+    for wanted in (port, mlflow_port, reports_port):
         if wanted:
             _require_free(host, wanted)
     prepare_home(settings)
@@ -64,6 +66,8 @@ def started(
         variables.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")
         # Its usage reports go out to the network, and its job runner is a process of 260 MB for other uses of MLflow.
         variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if reports_port:
+        variables.setdefault("PDX_REPORTS_UI", f"http://{host}:{reports_port}")
     target = ["-w", str(_workspace(settings.dagster_home, module))]
     commands = {
         "dagster-webserver": [_script("dagster-webserver"), "-h", host, "-p", str(port), *target],
@@ -75,7 +79,14 @@ def started(
             *("--backend-store-uri", settings.mlflow_uri),
             *("--default-artifact-root", str(settings.home / "mlflow-artifacts")),
         ]
-    ports = {"Dagster": port} | ({"MLflow": mlflow_port} if mlflow_port else {})
+    if reports_port:
+        settings.reports.mkdir(parents=True, exist_ok=True)
+        commands["reports"] = [
+            *(sys.executable, "-m", "http.server", str(reports_port)),
+            *("--bind", host, "--directory", str(settings.reports)),
+        ]
+    wanted_ports = {"Dagster": port, "MLflow": mlflow_port, "reports": reports_port}
+    ports = {name: number for name, number in wanted_ports.items() if number}
     _tell(f"Starting on {settings.home} ...")
     # A process started in the background by a script ignores SIGINT, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -66,7 +66,8 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     """What an asset of a production month is made from.
 
     ``development_<strategy>`` and ``otv`` are the two parts of a window, ``clean_features`` and ``labels`` the
-    month's own cohort. A champion is not made from the one before: its recorded decision stands.
+    month's own cohort. A champion is not made from the one before: its recorded decision stands. The overview has
+    no partitions: it goes by the last decided month.
     """
     spec, p = method.spec, production
     if asset.startswith("window_"):
@@ -82,6 +83,9 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
         return (("otv", p), *((c, m) for m in spec.periods.span(first, p) for c in method.challengers()))
     if asset == "champion":
         return (("otv_scores", p),)
+    if asset == "overview":
+        months = spec.periods.span(spec.p0, p)
+        return tuple((a, m) for m in months for a in ("champion", "production_performance"))
     if asset == "production_performance":
         return (("clean_features", p), ("labels", p), *((c, p) for c in method.challengers()))
     return (("clean_features", p),)

@@ -13,12 +13,12 @@ from typing import Literal
 
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage, Method, Part
+from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage, Method, Part, made_from, sources
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
 from pdx_assets.risk.windows import development_months, otv_months
 
-Job = Literal["cohort", "decide", "measure"]
+Job = Literal["cohort", "decide", "measure", "report", "overview"]
 Run = tuple[Job, Month]
 
 
@@ -41,7 +41,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One run of one partition that is wanted.
+    """One run of one partition that is wanted (of none, for the overview, which goes by the last decided month).
 
     Attributes:
         assets: those to materialize, in graph order.
@@ -93,9 +93,9 @@ def wanted(
 ) -> list[Wanted]:
     """Everything that should exist on a day and is not made from what the tape says, in the order to do it.
 
-    Cohorts first, then production months, then their measurements; each by month. Months without a decision
-    are wanted whole; of others exactly the assets that rest on what changed. Recorded decisions stay: a
-    champion made again shows the decision that stands.
+    Cohorts first, then production months, their measurements, and the pages for people; each by month. Months
+    without a decision are wanted whole; of others exactly the assets that rest on what changed. Recorded
+    decisions stay: a champion made again shows the decision that stands.
 
     Args:
         tape: content of the cohorts on the tape, as known on its as-of date.
@@ -109,6 +109,8 @@ def wanted(
     found = [*_cohorts(method, known, lineage, made), *_months(method, decidable, lineage, made)]
     for p in decidable:
         found += _measurements(method, p, cohorts, lineage, made, as_of)
+    found += _reports(decidable, lineage, made)
+    found += _overview(method, decidable, cohorts, lineage, made, as_of)
     pending = frozenset(w.run for w in found)
     return [replace(w, after=w.after & pending) for w in found]
 
@@ -205,3 +207,36 @@ def _measurements(
         reasons.append(f"the loans of {p} {'changed' if again else 'are on the tape'}")
     after = frozenset[Run]({("decide", p), ("cohort", p)})
     yield Wanted("measure", p, stale, False, tuple(reasons), _key("measure", p, stale, lineage, made), after)
+
+
+def _reports(decidable: tuple[Month, ...], lineage: Lineage, made: Made) -> Iterator[Wanted]:
+    for p in decidable:
+        if p not in lineage.tape or p in made.vacant or not _stale(("drift_report",), p, lineage, made):
+            continue
+        after = frozenset[Run]({("decide", p), ("measure", p)})
+        key = _key("report", p, ("drift_report",), lineage, made)
+        yield Wanted("report", p, ("drift_report",), True, (f"the drift of {p} is, or will be, measured",), key, after)
+
+
+def _overview(
+    method: Method,
+    decidable: tuple[Month, ...],
+    cohorts: tuple[Month, ...],
+    lineage: Lineage,
+    made: Made,
+    as_of: date,
+) -> Iterator[Wanted]:
+    # With a clock set back the page shows more than the day knows: it is left alone.
+    if not decidable or max(made.decided, default=decidable[0]) > decidable[-1]:
+        return
+    last = decidable[-1]
+    parts = {
+        (asset, m): lineage.of(asset, m)
+        for asset, m in sources(method, "overview", last)
+        if asset == "champion" or is_measurable(method.spec, m, cohorts, as_of)
+    }
+    digest, note = made_from("overview", parts), made.notes.get(("overview", last))
+    if note != digest:
+        after = frozenset[Run]((job, m) for m in decidable for job in ("decide", "measure"))
+        key = f"overview/{last}/{document_sha256([note, digest])[:16]}"
+        yield Wanted("overview", last, ("overview",), True, ("champions or their performance changed",), key, after)

@@ -133,6 +133,46 @@ def psi_bars(
     return _png(figure)
 
 
+def psi_by_month(
+    months: Sequence[object], series: Mapping[str, Sequence[float | None]], warning: float, alarm: float, top: int = 12
+) -> bytes:
+    """PSI of the score and of the features that moved most, a row each, a column a month; numbers in the cells.
+
+    Args:
+        months: (m,) in order.
+        series: name to PSI, (m,) each, None undefined; the first is always shown.
+        warning: threshold.
+        alarm: threshold above it.
+        top: how many rows at most.
+
+    Raises:
+        PdxError: not one value a month.
+    """
+    for name, values in series.items():
+        if len(values) != len(months):
+            raise PdxError(f"{name} has {len(values)} values for {len(months)} months.", expected="one value a month")
+    first, *rest = list(series)
+    peak = {name: max([v for v in series[name] if v is not None], default=-1.0) for name in rest}
+    rows = [first, *sorted(rest, key=lambda name: (-peak[name], name))[: top - 1]]
+    figure, (axes,) = _figure(6.4, max(1.6, 0.8 + 0.19 * len(rows)), "PSI against the champion's development window")
+    for row, name in enumerate(rows):
+        for column, value in enumerate(series[name]):
+            color = "white" if value is None else BLUE if value < warning else ORANGE if value < alarm else RED
+            depth = 0.0 if value is None else 0.15 + 0.6 * min(value / alarm, 1.0)
+            axes.barh(row, 0.94, left=column - 0.47, height=0.86, color=color, alpha=depth)
+            if len(months) <= 18:
+                text = "" if value is None else f"{value:.2f}"
+                axes.text(column, row, text, ha="center", va="center", fontsize=6, color=INK)
+    axes.set_yticks(range(len(rows)), [_shortened(name, 30) for name in rows], fontsize=7.5)
+    axes.set(ylim=(max(len(rows), 1) - 0.4, -0.6))
+    axes.grid(False)
+    axes.tick_params(axis="y", length=0)
+    _month_axis(axes, months)
+    if not len(months):
+        _note(axes, "no month has been measured yet")
+    return _png(figure)
+
+
 def auc_by_month(
     months: Sequence[object],
     series: Mapping[str, Sequence[float | None]],

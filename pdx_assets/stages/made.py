@@ -74,6 +74,13 @@ def keep_made_from(ws: Workspace, asset: str, production: Month) -> None:
     ws.lake.put_document(KIND, f"{asset}/{production}", {"digest": made_from(asset, parts)})
 
 
+def keep_overview(ws: Workspace, last: Month) -> None:
+    """Keep what the overview is made from, under the last decided month."""
+    parts = {part: _source(ws, part) for part in sources(method(ws), "overview", last)}
+    there = {part: digest for part, digest in parts.items() if digest}
+    ws.lake.put_document(KIND, f"overview/{last}", {"digest": made_from("overview", there)})
+
+
 def _source(ws: Workspace, part: Part) -> str | None:
     name, month = part
     if name == "otv":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -18,6 +18,8 @@ from pdx_assets.stages.challengers import load_bundle
 from pdx_assets.stages.workspace import Workspace
 
 TABLE = "scores"
+# Rows of one commit, at 150 bytes a row in memory.
+COMMIT_ROWS = 500_000
 PARTITIONS = ("cohort", "features_sha256", "bundle_sha256")
 
 
@@ -74,18 +76,30 @@ def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month,
         for cohort, frame in done.items():
             scored[cohort].append(frame)
         seconds += perf_counter() - start
-    for cohort, frames in scored.items():
-        if not frames:
-            continue
-        listed = ", ".join(f"'{b}'" for b in missing[cohort])
+    for batch in _batches(scored):
         # Replacing the pairs, not appending them: two runs scoring the same pair leave it there once.
-        ws.lake.write_where(
-            TABLE,
-            pl.concat(frames),
-            by=PARTITIONS,
-            predicate=f"cohort = '{cohort}' AND features_sha256 = '{cohorts[cohort]}' AND bundle_sha256 IN ({listed})",
-        )
+        pairs = [
+            f"(cohort = '{c}' AND features_sha256 = '{cohorts[c]}' AND bundle_sha256 IN "
+            f"({', '.join(repr(b) for b in missing[c])}))"
+            for c in batch
+        ]
+        frame = pl.concat([frame for c in batch for frame in scored[c]])
+        ws.lake.write_where(TABLE, frame, by=PARTITIONS, predicate=" OR ".join(pairs))
     return Scored(seconds, failed)
+
+
+def _batches(scored: Mapping[Month, list[pl.DataFrame]]) -> Iterator[list[Month]]:
+    """Cohorts to write in one commit: a commit takes 60 ms, and a development window has a dozen cohorts or more."""
+    batch: list[Month] = []
+    rows = 0
+    for cohort in (c for c, frames in scored.items() if frames):
+        batch.append(cohort)
+        rows += sum(frame.height for frame in scored[cohort])
+        if rows >= COMMIT_ROWS:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True)

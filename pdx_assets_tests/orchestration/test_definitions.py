@@ -45,7 +45,9 @@ def test_groups_sort_in_stage_order_and_every_asset_is_described(loaded: dg.Defi
 def test_jobs_cover_every_asset_once() -> None:
     built = build_definitions(load_spec(DEFS / "demo" / "defs.yaml"))
     names = [
-        node.name for job in ("cohort", "decide", "measure") for node in built.resolve_job_def(f"demo_{job}").nodes
+        node.name
+        for job in ("cohort", "decide", "measure", "report", "overview")
+        for node in built.resolve_job_def(f"demo_{job}").nodes
     ]
     assert len(names) == len(set(names)) == len(built.resolve_asset_graph().get_all_asset_keys())
 

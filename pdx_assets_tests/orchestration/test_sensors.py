@@ -24,7 +24,7 @@ from pdx_assets.risk.errors import TapeUnavailableError
 from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import tape as tape_stage
-from pdx_assets.stages.made import KIND, method
+from pdx_assets.stages.made import KIND, keep_overview, method
 from pdx_assets.stages.maturity import contents, wanted_today
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
@@ -165,6 +165,8 @@ def twenty_years(home: Path) -> PortfolioSpec:
             # As long as a real decision of six challengers is.
             decision = {"production_month": str(action.month), "champion": {}, "padding": "x" * 8000}
             ws.lake.create_document("decisions/main", str(action.month), decision)
+        if action.job == "overview":
+            keep_overview(ws, action.month)
     return spec
 
 

@@ -10,12 +10,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pdx_assets.orchestration.metadata import UNFOLDED, is_unfolded, models_table, png, samples_table, sketch, table
+from pdx_assets.orchestration import runner
+from pdx_assets.orchestration.metadata import (
+    UNFOLDED,
+    is_unfolded,
+    models_table,
+    png,
+    recipe,
+    samples_table,
+    sketch,
+    table,
+)
+from pdx_assets.risk.spec_file import load_spec
+from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.workspace import Workspace
+from pdx_assets_tests.small_portfolio import DEMO
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 STAGES = ("tape", "windows", "challengers", "decision", "production", "monitoring")
@@ -39,11 +54,26 @@ def browser_path() -> str:
 
 @pytest.fixture(scope="module")
 def served(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``pdx ui`` on an empty home, as a shell script's ``&`` starts it: with SIGINT ignored."""
-    home, port = tmp_path_factory.mktemp("ui"), _free_port()
+    with _served(tmp_path_factory.mktemp("ui")) as address:
+        yield address
+
+
+@contextmanager
+def _served(home: Path) -> Iterator[str]:
+    """``pdx ui`` on a home, as a shell script's ``&`` starts it: with SIGINT ignored."""
+    port = _free_port()
     environment = {**os.environ, "PDX_HOME": str(home)}
     environment.pop("DAGSTER_HOME", None)
-    command = [str(Path(sys.executable).parent / "pdx"), "ui", "--port", str(port), "--mlflow-port", "0"]
+    command = [
+        str(Path(sys.executable).parent / "pdx"),
+        "ui",
+        "--port",
+        str(port),
+        "--mlflow-port",
+        "0",
+        "--reports-port",
+        "0",
+    ]
     log = home / "ui.log"
     with log.open("wb") as out:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -75,7 +105,7 @@ def _children(pid: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def page(served: str, browser_path: str) -> Iterator[Any]:
+def page(browser_path: str) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -136,6 +166,34 @@ def test_pictures_in_metadata_are_drawn(page: Any) -> None:
         page.set_content(f'<img id="it" src="{address}">')
         page.wait_for_function("document.getElementById('it').complete")
         assert page.evaluate("document.getElementById('it').naturalWidth") > 200, entry.value[:80]
+
+
+@pytest.mark.timeout(400)
+def test_a_month_is_decided_by_clicking(page: Any, home: Path) -> None:
+    """Everything a decision of the demo's first month needs is there; a person opens the champion and clicks."""
+    spec = load_spec(DEMO)
+    ws = Workspace.of(spec)
+    ws.settings.pin(spec.name, profile="quick")
+    needed = [t for t in runner.plan(ws, (spec.p0,)) if t.stage in ("cohort", "window", "train")]
+    scored = runner.Task("scores", "decide", "decide", spec.p0, ("otv_scores",), frozenset(t.key for t in needed))
+    outcomes = runner.run_tasks(ws, [*needed, scored], workers=2, report=lambda _: None)
+    assert [o.error for o in outcomes if o.error] == []
+    with _served(home) as address:
+        asset = f"{address}/assets/demo/champion?view=partitions&partition={spec.p0}"
+        page.goto(asset)
+        page.get_by_role("button", name="Materialize").first.click()
+        page.get_by_role("button", name="Launch 1 run").click()
+        deadline = time.monotonic() + 200
+        # The page shows a month's metadata as it was when it was opened.
+        while "First champion" not in page.inner_text("body"):
+            assert time.monotonic() < deadline, page.inner_text("body")[:2000]
+            page.wait_for_timeout(4000)
+            page.goto(asset)
+            page.wait_for_timeout(2000)
+        decision = find_decision(ws, spec.p0)
+        assert decision is not None
+        champion = decision["champion"]
+        _wait_for(page, "First champion", " ".join(recipe(champion)), "by this run", decision["reason"])
 
 
 def test_sketches_stay_below_what_the_ui_folds_away() -> None:

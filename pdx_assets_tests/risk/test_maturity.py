@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.lineage import Lineage, Method, Part
+from pdx_assets.risk.lineage import Lineage, Method, Part, made_from, sources
 from pdx_assets.risk.maturity import Made, Wanted, wanted
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
@@ -20,7 +20,7 @@ from pdx_assets_tests.small_portfolio import small_spec
 FIRST, P0 = Month(2021, 1), Month(2022, 7)
 DEVELOPMENT, OTV, GAP, HORIZON, KEEP = 4, 2, 12, 12, 12
 LAST_MONTH = 40
-MONITORED = ("production_performance", "drift")
+GROWING = ("outcomes", "labels", "production_performance", "drift", "drift_report", "overview")
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +55,10 @@ def do(actions: list[Wanted], contents: Mapping[Month, CohortContent], made: Mad
 
     lineage = Lineage(method(), known, stands=stands)
     notes = dict(made.notes) | {(a, w.month): lineage.of(a, w.month) or "" for w in actions for a in w.assets}
+    for action in actions:
+        if action.job == "overview":
+            there = [part for part in sources(method(), "overview", action.month) if part in notes]
+            notes["overview", action.month] = made_from("overview", {part: notes[part] for part in there})
     labelled = {w.month for w in actions if w.job == "cohort" and known[w.month].labels}
     decided = {w.month for w in actions if w.job == "decide"}
     return replace(made, notes=notes, labelled=made.labelled | labelled, decided=made.decided | decided)
@@ -82,12 +86,13 @@ def expected(cohorts: int, day: date) -> set[tuple[str, str, str]]:
             assets |= {"tuning_logistic_regression", "otv_scores", "champion"}
             if p in seen:
                 assets.add("production_scores")
-                found.add(("measure", str(p), "drift"))
+                found |= {("measure", str(p), "drift"), ("report", str(p), "drift_report")}
                 if (p + HORIZON).last_day <= as_of:
                     found.add(("measure", str(p), "production_performance"))
             found |= {("decide", str(p), a) for a in assets}
         p = p + 1
-    return found
+    decided = [month for job, month, _ in found if job == "decide"]
+    return found | ({("overview", max(decided), "overview")} if decided else set())
 
 
 def development(strategy: str, p: Month) -> set[Month]:
@@ -132,12 +137,12 @@ def test_time_only_adds(cohorts: int, one: date, other: date) -> None:
     """What should exist on a day should exist on every later one; and what was done stays done but for new labels."""
     early, late = sorted((one, other))
     contents = tape(cohorts)
-    assert flat(ask(contents, Made(), early)) <= flat(ask(contents, Made(), late))
+    pages = {"overview"}  # one for all months: it goes by the last of them
+    assert {x for x in flat(ask(contents, Made(), early)) if x[0] not in pages} <= flat(ask(contents, Made(), late))
     made = do(ask(contents, Made(), early), contents, Made(), early)
     later = ask(contents, made, late)
-    assert flat(later) - {x for x in flat(later) if x[2] in ("outcomes", "labels", *MONITORED)} == (
-        expected(cohorts, late) - expected(cohorts, early)
-    ) - {x for x in expected(cohorts, late) if x[2] in ("outcomes", "labels", *MONITORED)}
+    new = expected(cohorts, late) - expected(cohorts, early)
+    assert {x for x in flat(later) if x[2] not in GROWING} == {x for x in new if x[2] not in GROWING}
     for action in later:
         if action.job == "cohort" and not action.is_whole:
             assert action.assets == ("outcomes", "labels")
@@ -145,7 +150,7 @@ def test_time_only_adds(cohorts: int, one: date, other: date) -> None:
             assert "are known since" in action.reasons[0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 37), st.integers(0, 37))
 def test_a_revised_cohort_touches_exactly_what_rests_on_it(revised: int, also: int) -> None:
     """Against a search through every window: which months hold the cohort, and in which part."""
@@ -216,10 +221,12 @@ def test_a_revision_has_a_key_of_its_own_and_so_has_its_return() -> None:
 def test_a_vacant_month_is_neither_scored_nor_monitored_for_ever() -> None:
     day, contents = (FIRST + 37).last_day, tape(38)
     made = do(ask(contents, Made(), day), contents, Made(), day)
-    notes = {k: v for k, v in made.notes.items() if k not in {("production_scores", P0), ("drift", P0)}}
+    lost = {("production_scores", P0), ("drift", P0), ("drift_report", P0)}
+    notes = {k: v for k, v in made.notes.items() if k not in lost}
     assert flat(ask(contents, replace(made, notes=notes), day)) == {
         ("decide", "2022-07", "production_scores"),
         ("measure", "2022-07", "drift"),
+        ("report", "2022-07", "drift_report"),
     }
     assert ask(contents, replace(made, notes=notes, vacant=frozenset({P0})), day) == []
 

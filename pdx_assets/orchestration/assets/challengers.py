@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pdx_assets.orchestration.assets.common import TRAINING_POOL, asset_options
+from pdx_assets.orchestration.lineage import LINEAGE, SCHEMA, inputs_lineage, inputs_schema
 from pdx_assets.orchestration.metadata import plotted, samples_table, sketch, table
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.orchestration.resources import MlflowTracker, TrackedRun
@@ -202,6 +203,7 @@ def _result(ws: Workspace, trained: Trained, url: str) -> dg.MaterializeResult:
             ],
         )
     train, itv = pointer["metrics"]["train"], pointer["metrics"]["itv"]
+    inputs = load_bundle(ws, pointer["bundle_sha256"]).manifest["selected"]
     is_new = pointer["trained_for"] == pointer["production_month"]
     metadata: dict[str, Any] = {
         "Trained for": pointer["trained_for"]
@@ -212,6 +214,8 @@ def _result(ws: Workspace, trained: Trained, url: str) -> dg.MaterializeResult:
         "Parameters": table(["parameter", "tuned value"], ([k, _short(v)] for k, v in pointer["params"].items())),
         "Most important inputs": table(["model input", "importance"], list(pointer["importances"].items())[:15]),
         **plotted({"AUC on ITV": itv["auc"], "KS on ITV": itv["ks"]}),
+        SCHEMA: inputs_schema(inputs),
+        LINEAGE: inputs_lineage(ws.spec, inputs),
         "bundle_sha256": pointer["bundle_sha256"],
         **link,
     }

@@ -1,7 +1,8 @@
-"""What every asset of a portfolio shares: its group, owners, kinds, tags and column schema."""
+"""What every asset of a portfolio shares: its group, owners, kinds and tags; and how old it may grow."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -31,19 +32,12 @@ def asset_options(spec: PortfolioSpec, stage: str, *, kinds: set[str]) -> dict[s
     }
 
 
-def column_schema(spec: PortfolioSpec) -> dg.TableSchema:
-    """The columns of clean_features, with units and descriptions from the YAML."""
-    fixed = [
-        dg.TableColumn("cohort", "string", description="Month of origination."),
-        dg.TableColumn("loan_id", "string"),
-        dg.TableColumn("borrower_hash", "int64", description="Hash of the borrower: decides the side of the split."),
-        dg.TableColumn("application_date", "date"),
-    ]
-    described = []
-    for name in [*spec.number_features, *spec.category_features]:
-        column = spec.columns.get(name)
-        kind = "string" if column is not None and column.dtype == "category" else "float32"
-        text = column.description if column is not None else spec.ratios[name].description
-        unit = f" [{column.unit}]" if column is not None and column.unit else ""
-        described.append(dg.TableColumn(name, kind, description=f"{text}{unit}".strip() or None))
-    return dg.TableSchema([*fixed, *described])
+def monthly(spec: PortfolioSpec) -> dg.FreshnessPolicy:
+    """A period and ten days without a new partition is worth a look, a period and a month a failure.
+
+    In the UI only, as a state of the asset: loans arrive at the month's end, and a lender's export some days later.
+    """
+    period = 31 * spec.periods.months
+    return dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(days=period + 10), fail_window=timedelta(days=period + 31)
+    )

@@ -5,16 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from pdx_assets.orchestration.assets.common import asset_options
+from pdx_assets.orchestration.assets.common import asset_options, monthly
 from pdx_assets.orchestration.metadata import (
-    is_unfolded,
+    champion_pictures,
     models_table,
     months_and_loans,
     percent,
     plotted,
-    png,
     recipe,
-    sketch,
     table,
 )
 from pdx_assets.orchestration.partitions import production_months, shifted
@@ -99,6 +97,7 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             )
         ],
         code_version=str(DECISION_VERSION),
+        freshness_policy=monthly(spec),
         **options,
     )
     def champion(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -137,7 +136,7 @@ def _decision_metadata(ws: Workspace, document: dict[str, Any], is_new: bool) ->
         f"{contest['goods']:,} goods",
         "Contestants": _contest_table(document),
         "At the cut-off": _cut_off_table(document["at_cut_off"]),
-        **_timeline([d for d in decisions(ws) if d["production_month"] <= document["production_month"]]),
+        **_history(ws, document["production_month"]),
         "Recorded": "by this run" if is_new else "before this run; it stands",
         **plotted({f"{document['metric'].upper()} on OTV": won["score"] if won else None}),
         "decision_sha256": document_sha256(document),
@@ -178,15 +177,7 @@ def _cut_off_table(effect: dict[str, Any]) -> dg.TableMetadataValue:
     return table([f"approved below a PD of {cut_off}", "approval rate", "expected bad rate"], rows)
 
 
-def _timeline(history: list[dict[str, Any]]) -> dict[str, Any]:
-    from pdx_assets.risk.plots import champion_timeline
-    from pdx_assets.risk.sketches import timeline_sketch
-
-    months = [d["production_month"] for d in history]
+def _history(ws: Workspace, until: str) -> dict[str, Any]:
+    history = [d for d in decisions(ws) if d["production_month"] <= until]
     recipes = [" ".join(recipe(d["champion"])) if d["champion"] else None for d in history]
-    # The sketch goes back as far as fits; the large picture has every month.
-    kept = next(k for k in range(len(months)) if is_unfolded(timeline_sketch(months[k:], recipes[k:]), "Champions"))
-    return {
-        "Champions so far": sketch(timeline_sketch(months[kept:], recipes[kept:]), "Champions"),
-        "Champions so far, large": png(champion_timeline(months, [r or "vacant" for r in recipes]), "Champions so far"),
-    }
+    return champion_pictures([d["production_month"] for d in history], recipes)

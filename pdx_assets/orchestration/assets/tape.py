@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from pdx_assets.orchestration.assets.common import asset_options, column_schema
+from pdx_assets.orchestration.assets.common import asset_options, monthly
+from pdx_assets.orchestration.lineage import LINEAGE, SCHEMA, features_lineage, features_schema, raw_schema
 from pdx_assets.orchestration.metadata import percent, plotted, table
 from pdx_assets.orchestration.partitions import cohort_months
 from pdx_assets.risk.calendar import Month
@@ -42,6 +43,8 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
                 description="Rows in = rows out + rejected + excluded by rule.",
             )
         ],
+        metadata={SCHEMA: raw_schema(spec)},
+        freshness_policy=monthly(spec),
         output_required=False,
         **options,
     )
@@ -76,7 +79,7 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         name="clean_features",
         description="What was known at application time, one row a loan; nothing here is learned from the data.",
         ins={"raw_loans": dg.AssetIn([spec.name, "raw_loans"])},
-        metadata={"dagster/column_schema": column_schema(spec)},
+        metadata={SCHEMA: features_schema(spec)},
         **options,
     )
     def clean_features(context: dg.AssetExecutionContext, raw_loans: pl.LazyFrame) -> dg.MaterializeResult:
@@ -89,6 +92,7 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             data_version=dg.DataVersion(content_sha256(features)),
             metadata={
                 "Model inputs": f"{len(spec.number_features)} numbers, {len(spec.category_features)} categories",
+                LINEAGE: features_lineage(spec),
                 "Most often missing": table(["column", "missing"], ([c, percent(share)] for c, share in worst)),
             },
         )
