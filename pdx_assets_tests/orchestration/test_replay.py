@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -129,9 +130,17 @@ def test_a_replay_refuses_what_it_cannot_do(home: Path, monkeypatch: pytest.Monk
         months_to_replay(ws, None, None)
 
 
-def test_every_process_on_a_home_reads_its_clock(home: Path) -> None:
-    from datetime import date
+def test_a_replay_goes_on_where_the_home_is_and_never_back(home: Path) -> None:
+    ws = Workspace.of(small_spec())
+    for month in ("2022-07", "2022-08"):
+        ws.lake.create_document("decisions/main", month, {"production_month": month})
+    assert [str(p) for p in months_to_replay(ws, None, "2022-09")] == ["2022-08", "2022-09"]
+    assert [str(p) for p in months_to_replay(ws, None, "2022-08")] == ["2022-08"], "a revised tape is settled there"
+    with pytest.raises(HomeError, match="has decided 2022-08 already"):
+        months_to_replay(ws, None, "2022-07")
 
+
+def test_every_process_on_a_home_reads_its_clock(home: Path) -> None:
     settings = Workspace.of(small_spec()).settings
     assert settings.as_of is None
     set_clock(settings, date(2022, 9, 30))
