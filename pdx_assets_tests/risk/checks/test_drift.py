@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from pdx_assets.risk.checks.drift import SCORE, Binned, draws_for, feature_psi, moved, score_psi
-from pdx_assets.risk.metrics.stability import NumberBins, psi_by_chance
+from pdx_assets.risk.metrics.stability import psi_by_chance
 from pdx_assets.risk.spec import Checks
 
 LIMITS = Checks()
 
 
 def binned(name: str, reference: np.ndarray, current: np.ndarray) -> Binned:
-    bins = NumberBins.of(reference)
-    return Binned(name, bins.shares, bins.shares_of(current), reference.size, current.size)
+    return Binned.of_numbers(name, reference, current)
 
 
 @pytest.fixture
@@ -93,3 +92,22 @@ def test_the_same_month_gets_the_same_verdict_twice(month: dict[str, Binned]) ->
 def test_draws_resolve_holms_first_step() -> None:
     for features in (1, 25, 400):
         assert 1 / (draws_for(features, 0.05) + 1) <= 0.05 / features / 10 or draws_for(features, 0.05) == 1999
+
+
+def test_a_new_category_and_values_gone_missing_move_a_feature() -> None:
+    before = ["a", "b", None, "b"] * 300
+    now = [["a", "b", None, "b"] * 30, ["a", "b", None, "c"] * 30, [None, "b", None, "b"] * 30]
+    made = [Binned.of_categories(f"f{i}", before, values) for i, values in enumerate(now)]
+    verdict = feature_psi(LIMITS, moved(made, LIMITS))
+    assert {row[0]: row[-1] for row in verdict.rows} == {"f0": "", "f1": "alarm", "f2": "alarm"}
+
+
+def test_uneven_weights_widen_the_limit() -> None:
+    rng = np.random.default_rng(8)
+    before, now = rng.normal(size=3000), rng.normal(size=400)
+    weights = [np.where(np.arange(n) % 20 == 0, 30.0, 1.0) for n in (3000, 400)]
+    (plain,), (weighted,) = (
+        moved([Binned.of_numbers("x", before, now, *w)], LIMITS) for w in ((None, None), tuple(weights))
+    )
+    assert (weighted.limit or 0) > 2 * (plain.limit or 0)
+    assert (weighted.p or 0) > LIMITS.false_alarm_rate

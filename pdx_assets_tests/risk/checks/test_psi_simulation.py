@@ -12,7 +12,6 @@ import pytest
 from scipy.stats import beta
 
 from pdx_assets.risk.checks.drift import SCORE, Binned, feature_psi, moved, score_psi
-from pdx_assets.risk.metrics.stability import CategoryBins, NumberBins
 from pdx_assets.risk.spec import Checks
 
 NUMBERS, CATEGORIES = 16, 6
@@ -46,12 +45,12 @@ def applicants(rng: np.random.Generator, n: int, shift: float = 0.0, missing: fl
 
 
 def binned(reference: dict[str, np.ndarray], current: dict[str, np.ndarray]) -> list[Binned]:
-    made = []
-    for name, values in reference.items():
-        bins = CategoryBins.of(values) if name.startswith("category") else NumberBins.of(values)
-        shares = bins.shares_of(current[name])
-        made.append(Binned(name, bins.shares, shares, len(values), len(current[name])))
-    return made
+    return [
+        Binned.of_categories(name, values.tolist(), current[name].tolist())
+        if name.startswith("category")
+        else Binned.of_numbers(name, values, current[name])
+        for name, values in reference.items()
+    ]
 
 
 def alarms(seed: int, months: int, sizes: tuple[int, int], limits: Checks, **planted: float) -> int:
