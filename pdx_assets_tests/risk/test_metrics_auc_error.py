@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pdx_assets.risk.metrics.auc_error import auc_estimate
+from pdx_assets.risk.metrics.auc_error import auc_estimate, expected_error
 from pdx_assets.risk.metrics.discrimination import auc
 
 
@@ -53,3 +53,13 @@ def test_uneven_weights_widen_the_error() -> None:
 
 def test_too_few_of_a_class_have_no_error() -> None:
     assert auc_estimate([1, 0, 0], [0.5, 0.1, 0.2]) is None
+
+
+def test_the_error_from_sizes_alone_is_near_delongs() -> None:
+    """Hanley and McNeil's own example: AUC 0.893 among 51 abnormal and 58 normal, standard error 0.032."""
+    assert expected_error(0.893, 51, 58) == pytest.approx(0.032, abs=0.0015)
+    label, pd, _ = sample(5)
+    found = auc_estimate(label, pd)
+    assert found is not None
+    assert expected_error(found.value, 80, 700) == pytest.approx(found.standard_error, rel=0.2)
+    assert expected_error(1.0, 30, 300) == 0.0

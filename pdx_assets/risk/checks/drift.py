@@ -46,8 +46,8 @@ from pdx_assets.risk.spec import Checks
 WELL_FILLED = 20.0
 """Loans of the month expected in a bin, from which on the chi-square law of the PSI is good enough."""
 
-SCORE = "score"
-"""Name of the score among the features."""
+SCORE = "score of the champion"
+"""Name of the score among the features: no column of a tape is called so."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

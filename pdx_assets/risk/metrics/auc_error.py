@@ -68,6 +68,21 @@ def auc_estimate(
     return AucEstimate(value, float(np.sqrt(variance)), sizes.bads, sizes.goods)
 
 
+def expected_error(area: float, bads: float, goods: float) -> float:
+    """Standard error of an AUC from its size and the class sizes alone, where the loans are not at hand.
+
+    A (1 - A) + (b - 1)(Q1 - A^2) + (g - 1)(Q2 - A^2), over b g, with Q1 = A / (2 - A) and Q2 = 2 A^2 / (1 + A). Source:
+    Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747.
+
+    Args:
+        area: the AUC, in [0, 1].
+        bads, goods: counts or effective sizes, at least 1.
+    """
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (bads - 1) * (q1 - area**2) + (goods - 1) * (q2 - area**2)
+    return float(np.sqrt(max(spread, 0.0) / (bads * goods)))
+
+
 def _placements(bad: NDArray[np.bool_], pd: Floats, weight: Floats) -> tuple[Floats, Floats]:
     return (
         _below(pd[bad], pd[~bad], weight[~bad]),
