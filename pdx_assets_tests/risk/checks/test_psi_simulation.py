@@ -53,13 +53,15 @@ def binned(reference: dict[str, np.ndarray], current: dict[str, np.ndarray]) -> 
     ]
 
 
-def alarms(seed: int, months: int, sizes: tuple[int, int], limits: Checks, **planted: float) -> int:
-    count = 0
+def alarms(seed: int, months: int, sizes: tuple[int, int], *limits: Checks, **planted: float) -> list[int]:
+    """Months of ``sizes`` (reference, month) that alarm, by limits; these may differ in the customary limit only."""
+    counts = [0] * len(limits)
     for month in range(months):
         rng = np.random.default_rng([seed, month])
-        tested = moved(binned(applicants(rng, sizes[0]), applicants(rng, sizes[1], **planted)), limits)
-        count += any(check(limits, tested).status == "failed" for check in (feature_psi, score_psi))
-    return count
+        tested = moved(binned(applicants(rng, sizes[0]), applicants(rng, sizes[1], **planted)), limits[0])
+        for i, limit in enumerate(limits):
+            counts[i] += any(check(limit, tested).status == "failed" for check in (feature_psi, score_psi))
+    return counts
 
 
 def upper_bound(hits: int, of: int) -> float:
@@ -68,11 +70,10 @@ def upper_bound(hits: int, of: int) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sizes", [(9600, 800), (1200, 100), (1000, 250), (60_000, 5000)], ids=str)
+@pytest.mark.parametrize("sizes", [(9600, 800), (1200, 100), (1000, 250), (20_000, 5000)], ids=str)
 def test_driftless_months_seldom_alarm(sizes: tuple[int, int], record_property: Callable[[str, object], None]) -> None:
     """At most 5 % nominal over 22 features and the score jointly; the issue allows an upper bound of 8 %."""
-    hits = alarms(11, 400, sizes, LIMIT_ALONE)
-    customary = alarms(11, 400, sizes, Checks())
+    hits, customary = alarms(11, 400, sizes, LIMIT_ALONE, Checks())
     record_property("alarms of 400: by chance's limit alone, as configured", (hits, customary))
     assert upper_bound(hits, 400) <= 0.08
     assert upper_bound(customary, 400) <= 0.08
@@ -83,6 +84,6 @@ def test_driftless_months_seldom_alarm(sizes: tuple[int, int], record_property: 
 def test_the_shift_the_docs_name_is_caught(
     planted: dict[str, float], record_property: Callable[[str, object], None]
 ) -> None:
-    hits = alarms(12, 200, (9600, 800), Checks(), **planted)
+    (hits,) = alarms(12, 200, (9600, 800), Checks(), **planted)
     record_property("caught of 200", hits)
     assert hits >= 190
