@@ -1,4 +1,4 @@
-"""The ``pdx`` command: run, results, ui."""
+"""The ``pdx`` command: run, results, ui; others are in commands/."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
+from pdx_assets.commands import waive
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -243,6 +244,8 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
         return run_tasks(ws, tasks, workers=workers, report=report)
 
+
+waive.register(app)
 
 if __name__ == "__main__":
     main()

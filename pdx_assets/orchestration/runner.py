@@ -273,8 +273,19 @@ def _messages(result: Any) -> Iterator[str]:
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:
             error = error.cause
-        if error is not None:
+        if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+            yield from _stopped_by(result, event.step_key)
+        elif error is not None:
             yield f"{event.step_key}: {error.message.strip()}"
+
+
+def _stopped_by(result: Any, step: str) -> Iterator[str]:
+    """What the blocking checks of a step said, and what to do: Dagster's own message has their names only."""
+    for found in result.get_asset_check_evaluations():
+        if not found.passed and found.blocking and "__".join(found.asset_key.path) == step:
+            to_do = found.metadata.get("What to do")
+            remedy = f"\nWhat to do: {to_do.value}" if to_do is not None else ""
+            yield f"{step}: {found.check_name}: {found.description}{remedy}"
 
 
 def months_to_run(ws: Workspace, first: str | None, last: str | None) -> tuple[Month, ...]:
