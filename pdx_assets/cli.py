@@ -1,4 +1,4 @@
-"""The ``pdx`` command: run, results, ui."""
+"""The ``pdx`` command: run, results, ui, and what commands/ adds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
+from pdx_assets.commands import governance
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -132,11 +133,12 @@ def results(
         Literal["table", "json", "csv"],
         typer.Option("--format", help="table: the paper's Table 6; json: everything; csv: one line a model and month."),
     ] = "table",
+    branch: Annotated[str, typer.Option(help="Branch of decisions: main, or one made by `pdx redecide`.")] = "main",
 ) -> None:
     """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
     from pdx_assets.results import as_csv, as_json, as_table, collect
 
-    found = collect(_workspace(portfolio))
+    found = collect(_workspace(portfolio), branch)
     if form == "json":
         typer.echo(as_json(found))
     elif form == "csv":
@@ -237,6 +239,8 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
         return run_tasks(ws, tasks, workers=workers, report=report)
 
+
+governance.register(app)
 
 if __name__ == "__main__":
     main()
