@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import waive
+from pdx_assets.commands import governance, waive
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -136,11 +136,12 @@ def results(
         Literal["table", "json", "csv"],
         typer.Option("--format", help="table: the paper's Table 6; json: everything; csv: one line a model and month."),
     ] = "table",
+    branch: Annotated[str, typer.Option(help="Branch of decisions: main, or one made by `pdx redecide`.")] = "main",
 ) -> None:
     """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
     from pdx_assets.results import as_csv, as_json, as_table, collect
 
-    found = collect(_workspace(portfolio))
+    found = collect(_workspace(portfolio), branch)
     if form == "json":
         typer.echo(as_json(found))
     elif form == "csv":
@@ -246,6 +247,7 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
 
 waive.register(app)
+governance.register(app)
 
 if __name__ == "__main__":
     main()

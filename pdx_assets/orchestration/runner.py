@@ -28,8 +28,9 @@ from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
-from pdx_assets.stages import tape
+from pdx_assets.stages import governance, tape
 from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of, own_studies
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
@@ -77,7 +78,12 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
             tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
     judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
     tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
-    done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
+    again = set(governance.overruled(ws, decisions(ws), governance.events(ws)))
+    done = {
+        t.key
+        for t in tasks
+        if t.stage != "cohort" and is_done(ws, t) and not (t.stage in ("decide", "measure") and t.month in again)
+    }
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
 

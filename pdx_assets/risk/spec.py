@@ -293,6 +293,8 @@ class Decision(Declared):
     min_bads: int = Field(30, ge=1)
     min_goods: int = Field(30, ge=1)
     cut_off: CutOff = CutOff(approval_rate=0.8)
+    max_approval_rate_change: float = Field(0.05, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
+    max_expected_bad_rate_change: float = Field(0.01, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     keep_months: int = Field(12, ge=1, description="periods a bundle is scored on, the one it was trained for included")
 
 
