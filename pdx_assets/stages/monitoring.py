@@ -16,8 +16,8 @@ from pdx_assets.stages.scores import ensure_scores, pds_and_weight
 from pdx_assets.stages.workspace import Workspace
 
 
-def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
-    """PSI of each feature, and of the champion's score, between its development window and cohort p.
+def champion_and_window(ws: Workspace, production: Month) -> tuple[str, dict[str, Any]]:
+    """Digest of the month's champion, and the manifest of the window it learned from.
 
     Raises:
         DecisionError: nobody is in charge of the month.
@@ -25,9 +25,17 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     decision = find_decision(ws, production)
     if decision is None or decision["champion"] is None:
         raise DecisionError(f"Nobody is in charge of {production}.", remedy=f"materialize champion for {production}")
-    champion = decision["champion"]
-    learned_from = load_bundle(ws, champion["bundle_sha256"]).manifest["window_sha256"]
-    manifest = ws.lake.get_document("windows", learned_from)
+    digest = str(decision["champion"]["bundle_sha256"])
+    return digest, ws.lake.get_document("windows", load_bundle(ws, digest).manifest["window_sha256"])
+
+
+def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
+    """PSI of each feature, and of the champion's score, between its development window and cohort p.
+
+    Raises:
+        DecisionError: nobody is in charge of the month.
+    """
+    digest, manifest = champion_and_window(ws, production)
     months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
     version = manifest["tables"]["clean_features"]
     numbers, categories = ws.spec.number_features, ws.spec.category_features
@@ -41,11 +49,11 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     }
     document = {
         "production_month": str(production),
-        "bundle_sha256": champion["bundle_sha256"],
+        "bundle_sha256": digest,
         "reference": {"first": str(months[0]), "last": str(months[-1]), "loans": reference.height},
         "loans": current.height,
         "psi": values,
-        "score_psi": _score_psi(ws, champion["bundle_sha256"], manifest, production),
+        "score_psi": _score_psi(ws, digest, manifest, production),
     }
     ws.lake.put_document("drift", str(production), document)
     return document
