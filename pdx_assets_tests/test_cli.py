@@ -98,6 +98,39 @@ def test_a_waiver_is_recorded_and_listed(tmp_path: Path) -> None:
     assert again.returncode == 1 and "waived already, by Ada Fox" in " ".join(again.stderr.split())
 
 
+def test_months_without_a_sound_champion_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pdx run` said Done, and exit code 0, when a month was vacant or its challengers had all failed."""
+    from rich.console import Console
+
+    from pdx_assets import cli
+    from pdx_assets.risk.calendar import Month
+    from pdx_assets.stages.record import record
+
+    monkeypatch.setenv("PDX_HOME", str(tmp_path))
+    ws, months = cli._workspace("demo"), (Month(2024, 1), Month(2024, 2), Month(2024, 3))
+    sound = {"bads": 100, "goods": 900, "failed": {}, "challengers": [{}], "unscored": {}}
+    states = [
+        {"decision": "vacant", "reason": "too few bads", "champion": None, "incumbent": None, "contest": sound},
+        {"decision": "kept", "reason": "kept", "champion": {}, "incumbent": None, "contest": sound},
+        {
+            "decision": "kept",
+            "reason": "kept",
+            "champion": {},
+            "incumbent": None,
+            "contest": {**sound, "failed": {"rolling_window xgboost": "no bads"}, "challengers": []},
+        },
+    ]
+    for month, state in zip(months, states, strict=True):
+        record(ws, month, {"production_month": str(month), **state})
+    told = []
+    for month in months:
+        console = Console(width=200, record=True, quiet=False, file=(tmp_path / "out.txt").open("w"))
+        told.append((cli._tell_problems(ws, (month,), console), console.export_text()))
+    assert [unsound for unsound, _ in told] == [True, False, True]
+    assert "2024-01" in told[0][1] and "too few bads" in told[0][1]
+    assert "rolling_window xgboost left a tombstone: no bads" in told[2][1]
+
+
 def test_an_unknown_option_value_lists_the_right_ones(tmp_path: Path) -> None:
     ended = pdx(tmp_path, "run", "demo", "--profile", "fast")
     assert ended.returncode == 2

@@ -91,9 +91,9 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     spec, anchor = ws.spec, anchor_of(ws, p)
     window = Task(f"window {p}", "window", "decide", p, tuple(f"window_{s}" for s in spec.strategies), read)
     yield window
+    own = own_studies(ws, p)
     trained = []
     for algorithm in sorted(spec.algorithms, key=SLOWEST_FIRST.index):
-        own = own_studies(ws, algorithm, p)
         # One study is run by the asset itself; of several, each is a task, so that no core waits for the other.
         studies = [
             Task(f"study {p} {s} {algorithm}", "study", "study", p, (), frozenset({window.key}), (s, algorithm))
@@ -106,10 +106,12 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
         trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
     yield from trained
     before = {f"decide {spec.periods.shift(p, -1)}"} if p > spec.p0 else set()
-    scores = ("production_scores",) if on_tape else ()
     needs = {t.key for t in trained} | before
-    yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion", *scores), frozenset(needs))
+    yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion"), frozenset(needs))
     if on_tape:
+        # Not with the decision: a champion that cannot score its loans must not keep later months from being decided.
+        assets = ("production_scores",)
+        yield Task(f"scores {p}", "measure", "decide", p, assets, frozenset({f"decide {p}"}))
         yield Task(f"drift {p}", "measure", "measure", p, ("drift",), frozenset({f"decide {p}"}))
     if on_tape and measurable:
         assets = ("production_performance",)

@@ -19,6 +19,19 @@ from pdx_assets.stages.scores import ensure_scores, pds_and_weight
 from pdx_assets.stages.workspace import Workspace
 
 
+def champion_and_window(ws: Workspace, production: Month) -> tuple[str, dict[str, Any]]:
+    """Digest of the month's champion, and the manifest of the window it learned from.
+
+    Raises:
+        DecisionError: nobody is in charge of the month.
+    """
+    decision = find_decision(ws, production)
+    if decision is None or decision["champion"] is None:
+        raise DecisionError(f"Nobody is in charge of {production}.", remedy=f"materialize champion for {production}")
+    digest = str(decision["champion"]["bundle_sha256"])
+    return digest, ws.lake.get_document("windows", load_bundle(ws, digest).manifest["window_sha256"])
+
+
 def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     """PSI of each feature, and of the champion's score, between its development window and cohort p.
 
@@ -28,12 +41,7 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     Raises:
         DecisionError: nobody is in charge of the month.
     """
-    decision = find_decision(ws, production)
-    if decision is None or decision["champion"] is None:
-        raise DecisionError(f"Nobody is in charge of {production}.", remedy=f"materialize champion for {production}")
-    champion = decision["champion"]
-    learned_from = load_bundle(ws, champion["bundle_sha256"]).manifest["window_sha256"]
-    manifest = ws.lake.get_document("windows", learned_from)
+    digest, manifest = champion_and_window(ws, production)
     months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
     version = manifest["tables"]["clean_features"]
     numbers, categories = ws.spec.number_features, ws.spec.category_features
@@ -43,11 +51,11 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     before, now = _weight(reference), _weight(current)
     features = [Binned.of_numbers(n, reference[n].to_numpy(), current[n].to_numpy(), before, now) for n in numbers]
     features += [Binned.of_categories(n, reference[n].to_list(), current[n].to_list(), before, now) for n in categories]
-    window, unseen, scored = _scores(ws, champion["bundle_sha256"], manifest, production)
+    window, unseen, scored = _scores(ws, digest, manifest, production)
     month = moved([*features, Binned.of_numbers(SCORE, unseen[0], scored[0], unseen[1], scored[1])], ws.spec.checks)
     document = {
         "production_month": str(production),
-        "bundle_sha256": champion["bundle_sha256"],
+        "bundle_sha256": digest,
         "reference": {"first": str(months[0]), "last": str(months[-1]), "loans": reference.height},
         "loans": current.height,
         "psi": {f.name: f.psi for f in features},

@@ -224,6 +224,6 @@ def _pictures(ws: Workspace, pointer: dict[str, Any]) -> dict[str, Any]:
 
     itv = learned_from(ws, pointer["strategy"], Month.parse(pointer["production_month"])).itv
     pd = load_bundle(ws, pointer["bundle_sha256"]).predict_pd(itv.matrix)
-    # No large picture beside it: eight a month took 4 of the 20 s that a month costs beyond its fits.
+    # No large picture beside it: 0.37 s each, eight a month.
     drawn = sketch(roc_and_calibration_sketch(itv.label, pd, itv.weight), "ROC, calibration on ITV")
     return {"ROC and calibration": drawn}

@@ -174,13 +174,16 @@ def _contest_table(document: dict[str, Any]) -> dg.TableMetadataValue:
     # A model rolled back to need not have been in the contest.
     if won:
         contestants.setdefault(won, document["champion"])
+    unscored = document["contest"].get("unscored", {})
+
+    def role(sha: str) -> str:
+        known = {lost: "incumbent", won: "champion"}.get(sha, "")
+        return f"{known} could not be scored".strip() if sha in unscored else known
+
     rows: list[list[Any]] = [
-        [*recipe(c), c["trained_for"], c["score"], {lost: "incumbent", won: "champion"}.get(sha, "")]
+        [*recipe(c), c["trained_for"], c["score"], role(sha)]
         for sha, c in sorted(contestants.items(), key=lambda item: -(item[1]["score"] or -1.0))
     ]
-    for row, sha in zip(rows, sorted(contestants, key=lambda sha: -(contestants[sha]["score"] or -1.0)), strict=True):
-        if sha in document["contest"].get("unscored", {}):
-            row[-1] = f"{row[-1]} could not be scored".strip()
     rows += [
         [*(part.replace("_", " ") for part in name.split()), "", None, "tombstone"]
         for name in document["contest"]["failed"]
