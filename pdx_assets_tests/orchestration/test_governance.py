@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from pdx_assets import cli
 from pdx_assets.lake import Lake
 from pdx_assets.orchestration import runner
-from pdx_assets.orchestration.assets.decision import CUT_OFF
 from pdx_assets.results import as_table, collect
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks.catalogue import CUT_OFF_SHIFT
 from pdx_assets.risk.errors import BundleError, DecisionError, HomeError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.stages import governance
@@ -97,7 +97,7 @@ def test_a_rollback_is_obeyed_until_it_is_lifted(copied: Workspace) -> None:
     shown = {str(row): [str(c) for c in cells] for row, *cells in _rows(as_table(found))}
     # One cell a month, and the mean.
     assert [("yes" in cell) for cell in shown["  rolled back"]] == [False, False, False, True, False, False]
-    assert _check(copied, CUT_OFF).severity == dg.AssetCheckSeverity.WARN
+    assert _check(copied, CUT_OFF_SHIFT.code).severity == dg.AssetCheckSeverity.WARN
 
 
 def test_a_month_decided_but_not_scored_is_decided_again(copied: Workspace) -> None:
