@@ -8,6 +8,7 @@ from typing import Any
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.checks.base import Verdict, judged, not_applicable
 from pdx_assets.risk.checks.catalogue import AUC_DECAY, CALIBRATION, CHAMPION_AGAINST_BASELINE, SOMEONE_IN_CHARGE
+from pdx_assets.risk.checks.cut_off import cut_off_shift
 from pdx_assets.risk.checks.drift import Moved, feature_psi, score_psi
 from pdx_assets.risk.checks.performance import auc_decay, calibration, champion_against_baseline, otv_discrimination
 from pdx_assets.risk.metrics.auc_error import AucEstimate, auc_estimate, expected_error
@@ -22,11 +23,12 @@ from pdx_assets.stages.workspace import Workspace
 
 
 def check_decision(ws: Workspace, production: Month, decision: Mapping[str, Any]) -> Sequence[Verdict]:
-    """Whether somebody sound is in charge, and how well the champion ranks OTV, stored."""
+    """Whether somebody sound is in charge, how well the champion ranks OTV, and what changes at the cut-off, stored."""
     problem = in_charge_problem(decision)
     found = [
         judged(SOMEONE_IN_CHARGE, problem is not None, problem or decision["reason"]),
         otv_discrimination(ws.spec.checks, _on_otv(ws, production, decision)),
+        cut_off_shift(ws.spec.decision, decision["at_cut_off"]),
     ]
     return verdicts.keep(ws, "champion", production, found)
 

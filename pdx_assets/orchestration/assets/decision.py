@@ -18,8 +18,7 @@ from pdx_assets.orchestration.metadata import (
 )
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.checks.catalogue import OTV_DISCRIMINATION, SOMEONE_IN_CHARGE
-from pdx_assets.risk.cut_off import cut_off_shift
+from pdx_assets.risk.checks.catalogue import CUT_OFF_SHIFT, OTV_DISCRIMINATION, SOMEONE_IN_CHARGE
 from pdx_assets.risk.errors import MissingMonthError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.policy import DECISION_VERSION
@@ -30,7 +29,6 @@ from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 IN_CHARGE = SOMEONE_IN_CHARGE.code
-CUT_OFF = "cut_off_shift"
 
 
 def wait_for_earlier_months(error: MissingMonthError) -> dg.RetryRequested:
@@ -94,17 +92,7 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             dg.AssetKey([spec.name, "otv_scores"]),
             dg.AssetDep(dg.AssetKey([spec.name, "champion"]), partition_mapping=shifted(-1, -1)),
         ],
-        check_specs=[
-            *check_specs(spec, "champion", SOMEONE_IN_CHARGE, OTV_DISCRIMINATION),
-            dg.AssetCheckSpec(
-                CUT_OFF,
-                asset=[spec.name, "champion"],
-                description="Lending at the cut-off stays as it is: the decision moves the approval rate by at most "
-                f"{100 * spec.decision.max_approval_rate_change:g} points and the expected bad rate by at most "
-                f"{100 * spec.decision.max_expected_bad_rate_change:g}.",
-                metadata={"title": "Lending at the cut-off stays as it is"},
-            ),
-        ],
+        check_specs=check_specs(spec, "champion", SOMEONE_IN_CHARGE, OTV_DISCRIMINATION, CUT_OFF_SHIFT),
         code_version=str(DECISION_VERSION),
         freshness_policy=monthly(spec),
         **options,
@@ -118,29 +106,10 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(document)),
             metadata=_decision_metadata(ws, document, is_new),
-            check_results=[
-                *check_results(ws, production, check_decision(ws, production, document)),
-                _cut_off(document, spec),
-            ],
+            check_results=check_results(ws, production, check_decision(ws, production, document)),
         )
 
     return [otv_scores, champion]
-
-
-def _cut_off(document: dict[str, Any], spec: PortfolioSpec) -> dg.AssetCheckResult:
-    shift = cut_off_shift(document["at_cut_off"], spec.decision)
-    measured = {
-        f"{rate}_change": value
-        for rate, value in (("approval_rate", shift.approval_rate), ("expected_bad_rate", shift.expected_bad_rate))
-        if value is not None
-    }
-    return dg.AssetCheckResult(
-        check_name=CUT_OFF,
-        passed=shift.problem is None,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=shift.problem if shift.applies else "Does not apply: no model before or after could be measured.",
-        metadata={"At the cut-off": _cut_off_table(document["at_cut_off"]), **measured},
-    )
 
 
 def _decision_metadata(ws: Workspace, document: dict[str, Any], is_new: bool) -> dict[str, Any]:

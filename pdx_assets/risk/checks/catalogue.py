@@ -82,6 +82,13 @@ OTV_DISCRIMINATION = Check(
     "warn",
     "The champion's AUC on OTV against the floor.",
 )
+CUT_OFF_SHIFT = Check(
+    "cut_off_shift",
+    "The decision leaves lending at the cut-off as it is",
+    "champion",
+    "warn",
+    "Approval rate and expected bad rate at the current cut-off, with the champion against with the incumbent.",
+)
 FEATURE_PSI = Check(
     "feature_psi",
     "No feature has moved beyond chance since the development window",
@@ -133,6 +140,7 @@ CHECKS = {
         TRAINED,
         SOMEONE_IN_CHARGE,
         OTV_DISCRIMINATION,
+        CUT_OFF_SHIFT,
         FEATURE_PSI,
         SCORE_PSI,
         AUC_DECAY,
