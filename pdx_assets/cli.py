@@ -1,4 +1,4 @@
-"""The ``pdx`` command: run, results, ui; commands/ has the others."""
+"""The ``pdx`` command: run, results, ui; others are in commands/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import replay
+from pdx_assets.commands import governance, replay, waive
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -136,11 +136,12 @@ def results(
         Literal["table", "json", "csv"],
         typer.Option("--format", help="table: the paper's Table 6; json: everything; csv: one line a model and month."),
     ] = "table",
+    branch: Annotated[str, typer.Option(help="Branch of decisions: main, or one made by `pdx redecide`.")] = "main",
 ) -> None:
     """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
     from pdx_assets.results import as_csv, as_json, as_table, collect
 
-    found = collect(open_workspace(portfolio))
+    found = collect(open_workspace(portfolio), branch)
     if form == "json":
         typer.echo(as_json(found))
     elif form == "csv":
@@ -250,6 +251,8 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
         return run_tasks(ws, tasks, workers=workers, report=report)
 
 
+waive.register(app)
+governance.register(app)
 replay.register(app)
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
 
+from pdx_assets.files import write_whole
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.spec import NAME, ProfileName
 
@@ -130,10 +131,7 @@ class Settings:
         wanted = self.settle(portfolio, profile=profile, seed=seed, tape=tape)
         if path.exists() and wanted == self.pinned(portfolio):
             return wanted
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps(asdict(wanted), indent=1) + "\n", encoding="utf-8")
-        scratch.replace(path)
+        write_whole(path, json.dumps(asdict(wanted), indent=1) + "\n")
         return wanted
 
 

@@ -1,1 +1,1 @@
-"""Commands of ``pdx`` that have a file of their own: each module registers itself on the app."""
+"""Commands of ``pdx`` that need a module of their own; each registers itself on the app of cli.py."""

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pdx_assets.files import write_whole
 from pdx_assets.risk.locks import one_at_a_time
 from pdx_assets.settings import Settings
 
@@ -33,9 +34,7 @@ def enter_dagster_home(folder: Path) -> None:
     if not config.exists():
         packaged = Path(__file__).resolve().parents[2] / "dagster.yaml"
         text = packaged.read_text(encoding="utf-8") if packaged.exists() else "telemetry:\n  enabled: false\n"
-        scratch = folder / f"dagster.yaml.{os.getpid()}"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(config)
+        write_whole(config, text)
     os.environ["DAGSTER_HOME"] = str(folder)
 
 

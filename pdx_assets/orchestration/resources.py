@@ -53,8 +53,9 @@ class MlflowTracker(dg.ConfigurableResource):
         The run is FAILED when the body raises or marks it so; one whose process was killed stays RUNNING.
         """
         settings = Settings.from_environment()
-        client = _client(settings.mlflow_uri)
-        experiment = _experiment(settings.mlflow_uri, str(settings.home / "mlflow-artifacts"), portfolio)
+        artifacts = str(settings.home / "mlflow-artifacts")
+        client = _client(settings.mlflow_uri, artifacts)
+        experiment = _experiment(settings.mlflow_uri, artifacts, portfolio)
         asset = context.asset_key.path[-1]
         started = client.create_run(
             experiment,
@@ -99,30 +100,41 @@ def _close(client: MlflowClient, tracked: TrackedRun, status: str) -> None:
 
 
 @lru_cache(maxsize=2)
-def _client(uri: str) -> MlflowClient:
-    # MLflow prints an INFO line per database migration, thirty of them on first use.
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Its usage reports go out to the network.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+def _client(uri: str, artifacts: str) -> MlflowClient:
+    # The client makes the tables itself where there are none, and four at once break the file for good.
+    make_tracking_database(uri, artifacts)
+    _quiet_mlflow()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)
 
 
-def _make_database(path: Path, artifacts: str) -> None:
-    """MLflow's tables in a new file, complete or not at all.
+def _quiet_mlflow() -> None:
+    # Its usage reports go out to the network.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Imported first, because the import sets these levels: MLflow prints a line per migration, thirty on first use.
+    import mlflow  # noqa: F401
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def make_tracking_database(uri: str, artifacts: str) -> None:
+    """MLflow's tables in a new sqlite file, complete or not at all; a database server makes its own.
 
     Thirty migrations take seconds: a process killed among them left a file that no rerun could open ("table
     _alembic_tmp_metrics already exists"), and four runs launched at once all made the tables and three failed.
     """
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
     if path.exists():
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(path.with_suffix(".lock")):
         if path.exists():
             return
-        # Quiet, and without telemetry, as _client sets it.
-        _client("sqlite://")
+        _quiet_mlflow()
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         scratch = path.with_suffix(".making")
@@ -135,9 +147,7 @@ def _make_database(path: Path, artifacts: str) -> None:
 def _experiment(uri: str, artifacts: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
-    if uri.startswith("sqlite:///"):
-        _make_database(Path(uri.removeprefix("sqlite:///")), artifacts)
-    client = _client(uri)
+    client = _client(uri, artifacts)
     found = client.get_experiment_by_name(name)
     if found is None:
         try:

@@ -29,8 +29,9 @@ from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.maturity import decidable_months, is_measurable
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
-from pdx_assets.stages import tape
+from pdx_assets.stages import governance, tape
 from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of, own_studies
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
@@ -78,7 +79,12 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
             tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
     judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
     tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
-    done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
+    again = set(governance.overruled(ws, decisions(ws), governance.events(ws)))
+    done = {
+        t.key
+        for t in tasks
+        if t.stage != "cohort" and is_done(ws, t) and not (t.stage in ("decide", "measure") and t.month in again)
+    }
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
 
@@ -86,9 +92,9 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     spec, anchor = ws.spec, anchor_of(ws, p)
     window = Task(f"window {p}", "window", "decide", p, tuple(f"window_{s}" for s in spec.strategies), read)
     yield window
+    own = own_studies(ws, p)
     trained = []
     for algorithm in sorted(spec.algorithms, key=SLOWEST_FIRST.index):
-        own = own_studies(ws, algorithm, p)
         # One study is run by the asset itself; of several, each is a task, so that no core waits for the other.
         studies = [
             Task(f"study {p} {s} {algorithm}", "study", "study", p, (), frozenset({window.key}), (s, algorithm))
@@ -101,10 +107,12 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
         trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
     yield from trained
     before = {f"decide {spec.periods.shift(p, -1)}"} if p > spec.p0 else set()
-    scores = ("production_scores",) if on_tape else ()
     needs = {t.key for t in trained} | before
-    yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion", *scores), frozenset(needs))
+    yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion"), frozenset(needs))
     if on_tape:
+        # Not with the decision: a champion that cannot score its loans must not keep later months from being decided.
+        assets = ("production_scores",)
+        yield Task(f"scores {p}", "measure", "decide", p, assets, frozenset({f"decide {p}"}))
         yield Task(f"drift {p}", "measure", "measure", p, ("drift",), frozenset({f"decide {p}"}))
     if on_tape and measurable:
         assets = ("production_performance",)
@@ -274,8 +282,19 @@ def _messages(result: Any) -> Iterator[str]:
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:
             error = error.cause
-        if error is not None:
+        if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+            yield from _stopped_by(result, event.step_key)
+        elif error is not None:
             yield f"{event.step_key}: {error.message.strip()}"
+
+
+def _stopped_by(result: Any, step: str) -> Iterator[str]:
+    """What the blocking checks of a step said, and what to do: Dagster's own message has their names only."""
+    for found in result.get_asset_check_evaluations():
+        if not found.passed and found.blocking and "__".join(found.asset_key.path) == step:
+            to_do = found.metadata.get("What to do")
+            remedy = f"\nWhat to do: {to_do.value}" if to_do is not None else ""
+            yield f"{step}: {found.check_name}: {found.description}{remedy}"
 
 
 def months_to_run(ws: Workspace, first: str | None, last: str | None) -> tuple[Month, ...]:

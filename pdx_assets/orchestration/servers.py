@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pdx_assets.orchestration.home import prepare_home
+from pdx_assets.orchestration.resources import make_tracking_database
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.settings import Settings
 
@@ -65,6 +66,8 @@ def started(
     if mlflow_port:
         variables.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")
         # Its usage reports go out to the network, and its job runner is a process of 260 MB for other uses of MLflow.
+        # Its page would make the tables as well, and a kill among its migrations would leave half of them.
+        make_tracking_database(settings.mlflow_uri, str(settings.home / "mlflow-artifacts"))
         variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     if reports_port:
         variables.setdefault("PDX_REPORTS_UI", f"http://{host}:{reports_port}")

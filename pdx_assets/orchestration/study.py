@@ -20,7 +20,7 @@ def study_job(spec: PortfolioSpec) -> dg.JobDefinition:
     """One study of one production month, ahead of the asset ``tuning_<algorithm>`` that will show it.
 
     That asset holds the studies of all its windows and is one step: run alone, the network's two studies kept one
-    core busy for 50 of the 64 s of a month. Studies are content-addressed, so whoever needs one finds it made.
+    core busy for 52 of the 64 s of a month. Studies are content-addressed, so whoever needs one finds it made.
     """
 
     @dg.op(

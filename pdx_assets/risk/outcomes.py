@@ -14,7 +14,7 @@ import polars as pl
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.spec import Condition, DaysPastDue, LastPaymentAndStatus, PortfolioSpec
+from pdx_assets.risk.spec import DaysPastDue, LastPaymentAndStatus, PortfolioSpec
 from pdx_assets.risk.tape import performance_panel
 from pdx_assets.risk.tape_rows import first_rule
 
@@ -190,8 +190,9 @@ def label_rows(
         return _labels(base.with_columns(pl.lit("unknown").alias("status")))
     day = columns.days(_cells(loans, spec.origination_column), spec.columns[spec.origination_column])
     ends = _month_end(_months(day) + spec.label.horizon_months)
-    rules = {late: [r for r in spec.label.indeterminate if _is_late(spec, r) == late] for late in (False, True)}
-    undecided, overruled = (first_rule(spec, loans, tuple(rules[late])).is_not_null() for late in (False, True))
+    late = tuple(r for r in spec.label.indeterminate if spec.columns[r.column].role == "outcome")
+    early = tuple(r for r in spec.label.indeterminate if r not in late)
+    undecided, overruled = (first_rule(spec, loans, rules).is_not_null() for rules in (early, late))
     base = base.with_columns(
         ends.alias("horizon_end"), undecided.alias("undecided"), (overruled & ~undecided).alias("overruled")
     )
@@ -224,18 +225,15 @@ def label_rows(
             pl.when(pl.col("label") == 1).then(pl.lit("bad")).otherwise(pl.lit("good")).alias("status"),
         )
     )
-    ended = versions.join(base.filter("overruled").select(loan), on=loan, how="semi").filter(pl.col("day") < as_of)
+    read_late = base.filter("overruled").select(loan)
+    ended = versions.join(read_late, on=loan, how="semi").filter(pl.col("day") < as_of)
     ended = ended.with_columns(pl.min_horizontal("superseded_from", pl.lit(as_of)).alias("superseded_from"))
-    versions = versions.join(base.filter("overruled").select(loan), on=loan, how="anti")
+    versions = versions.join(read_late, on=loan, how="anti")
     neither = base.filter(pl.col("undecided") | pl.col("overruled")).with_columns(
         pl.lit("indeterminate").alias("status"),
         pl.when("undecided").then(pl.lit(first)).otherwise(pl.lit(as_of)).alias("known_from"),
     )
     return _labels(pl.concat([versions, ended, neither], how="diagonal"))
-
-
-def _is_late(spec: PortfolioSpec, rule: Condition) -> bool:
-    return spec.columns[rule.column].role == "outcome"
 
 
 def label_view(labels: pl.DataFrame, on: date) -> pl.DataFrame:

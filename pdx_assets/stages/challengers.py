@@ -58,18 +58,16 @@ def anchor_of(ws: Workspace, production: Month) -> Month:
     return lineage.anchor_of(ws.spec, ws.profile.retune_every, production)
 
 
-def own_studies(ws: Workspace, algorithm: AlgorithmName, production: Month) -> tuple[Strategy, ...]:
+def own_studies(ws: Workspace, production: Month) -> tuple[Strategy, ...]:
     """Strategies whose study a month runs itself: none between anchors, one where the windows coincide.
 
-    The fixed window's study is that of p0; it is among them where p0 has none under this profile.
+    After p0 the fixed window's is not among them: its study is that of p0.
     """
     if anchor_of(ws, production) != production:
         return ()
     if production == ws.spec.p0:
         return ("fixed_window",)
-    at_p0 = ws.lake.find_document(f"tuning_{algorithm}", str(ws.spec.p0))
-    trials = len(at_p0["studies"]["fixed_window"].get("trials", ())) if at_p0 else ws.profile.trials
-    return tuple(s for s in ws.spec.strategies if s != "fixed_window" or trials != ws.profile.trials)
+    return tuple(s for s in ws.spec.strategies if s != "fixed_window")
 
 
 def study_ahead(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month) -> float:

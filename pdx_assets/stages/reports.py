@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from pdx_assets.files import write_whole
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.drift_report import SCORE, drift_report
-from pdx_assets.risk.errors import DecisionError
-from pdx_assets.stages.challengers import load_bundle
 from pdx_assets.stages.made import keep_made_from
-from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.monitoring import champion_and_window
 from pdx_assets.stages.scores import ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
 
@@ -44,11 +42,7 @@ def write_drift_report(ws: Workspace, production: Month) -> Report:
     Raises:
         DecisionError: nobody is in charge of the month.
     """
-    decision = find_decision(ws, production)
-    if decision is None or decision["champion"] is None:
-        raise DecisionError(f"Nobody is in charge of {production}.", remedy=f"materialize champion for {production}")
-    digest = decision["champion"]["bundle_sha256"]
-    manifest = ws.lake.get_document("windows", load_bundle(ws, digest).manifest["window_sha256"])
+    digest, manifest = champion_and_window(ws, production)
     months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
     reference, current = _loans(ws, digest, months), _loans(ws, digest, [production])
     page = drift_report(
@@ -60,7 +54,7 @@ def write_drift_report(ws: Workspace, production: Month) -> Report:
         f"{months[0]} to {months[-1]}",
     )
     path = ws.settings.reports / ws.spec.name / f"drift-{production}.html"
-    _write(path, page)
+    write_whole(path, page)
     keep_made_from(ws, "drift_report", production)
     return Report(path, reference.height, current.height, months[0], months[-1])
 
@@ -87,10 +81,3 @@ def _loans(ws: Workspace, digest: str, cohorts: list[Month]) -> pl.DataFrame:
     features = ws.lake.scan_months("clean_features", cohorts, columns=columns).collect()
     scores = read_scores(ws, [digest], hashes).select(*KEYS, pl.col("pd").alias(SCORE))
     return features.join(scores, on=KEYS).sort(KEYS)
-
-
-def _write(path: Path, page: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(page, encoding="utf-8")
-    scratch.replace(path)

@@ -18,7 +18,7 @@ from pdx_assets.stages.challengers import load_bundle
 from pdx_assets.stages.workspace import Workspace
 
 TABLE = "scores"
-# Rows of one commit, at 150 bytes a row in memory.
+# Rows of one commit at most, but for the last cohort of it: all of them are in memory at once.
 COMMIT_ROWS = 500_000
 PARTITIONS = ("cohort", "features_sha256", "bundle_sha256")
 
@@ -89,7 +89,7 @@ def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month,
 
 
 def _batches(scored: Mapping[Month, list[pl.DataFrame]]) -> Iterator[list[Month]]:
-    """Cohorts to write in one commit: a commit takes 60 ms, and a development window has a dozen cohorts or more."""
+    """Cohorts to write in one commit: one takes 30 to 100 ms, and a development window has a dozen cohorts or more."""
     batch: list[Month] = []
     rows = 0
     for cohort in (c for c, frames in scored.items() if frames):

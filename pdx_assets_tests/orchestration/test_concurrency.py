@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pdx_assets.orchestration import runner
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.settings import Settings
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_spec
@@ -86,3 +87,50 @@ def _assert_unbroken(ws: Workspace) -> None:
     for before, after in pairwise(recorded):
         assert after["inputs"]["previous_decision_sha256"] == document_sha256(before)
         assert after["incumbent"]["bundle_sha256"] == before["champion"]["bundle_sha256"]
+
+
+TRACKED = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from dagster import AssetKey
+import mlflow
+from pdx_assets.orchestration.resources import MlflowTracker
+
+home, own = Path(sys.argv[1]), sys.argv[2]
+(home / f"ready-{own}").touch()
+while len(list(home.glob("ready-*"))) < 4:
+    time.sleep(0.005)
+context = SimpleNamespace(
+    asset_key=AssetKey(["small", "challenger"]), partition_key="2022-07",
+    run=SimpleNamespace(run_id=own), retry_number=0,
+)
+with MlflowTracker().run(context, "small") as tracked:
+    tracked.log(metrics={"auc": 0.5})
+"""
+
+
+def test_four_first_training_steps_at_once_share_one_tracking_database(home: Path) -> None:
+    """Four workers on an empty home: MLflow's client, made before the lock, broke the file for every later run.
+
+    The error of each later run was "table _alembic_tmp_tags already exists".
+    """
+    from mlflow import MlflowClient
+
+    script = home / "tracked.py"
+    script.write_text(TRACKED, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def launch(own: str) -> tuple[int, str]:
+        command = [sys.executable, str(script), str(home), own]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+        return done.returncode, done.stderr[-1500:]
+
+    with ThreadPoolExecutor(4) as runs:
+        ended = list(runs.map(launch, "1234"))
+    assert [code for code, _ in ended] == [0] * 4, ended
+    assert not any("mlflow.store" in stderr for _, stderr in ended), ended
+    client = MlflowClient(tracking_uri=Settings.from_environment().mlflow_uri)
+    experiments = [e.experiment_id for e in client.search_experiments(filter_string="name = 'small'")]
+    assert len(experiments) == 1
+    assert sorted(r.data.tags["dagster_run_id"] for r in client.search_runs(experiments)) == list("1234")

@@ -183,6 +183,13 @@ WRONG = [
         r"'purposes' \(exclusions\.0\.column\)",
     ),
     (
+        "exclusion by what happened later",
+        "column: purpose, equals",
+        "column: state, equals",
+        "column: state, equals",
+        r"exclusions\.0\.column uses the outcome column 'state'.*label\.indeterminate",
+    ),
+    (
         "rule with two tests",
         "equals: test",
         "equals: test, is_missing: true",
