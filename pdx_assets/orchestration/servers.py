@@ -29,6 +29,7 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int) -> None
             _require_free(host, wanted)
     prepare_home(settings)
     environment = {**os.environ, "PDX_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+    environment.setdefault("PDX_DAGSTER_UI", f"http://{host}:{port}")
     if mlflow_port:
         environment.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")
         # Its usage reports go out to the network, and its job runner is a process of 260 MB for other uses of MLflow.

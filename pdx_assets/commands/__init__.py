@@ -1,0 +1,1 @@
+"""Commands of ``pdx`` by subject; each module adds its own to the app with ``register``."""
