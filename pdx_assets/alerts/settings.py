@@ -109,6 +109,8 @@ def _email(read: _Reader) -> EmailChannel:
     sender = _address(read, "PDX_ALERTS_EMAIL_FROM", read.get("PDX_ALERTS_EMAIL_FROM", "an e-mail address"))
     to = read.get("PDX_ALERTS_EMAIL_TO", "e-mail addresses, separated by commas")
     recipients = tuple(_address(read, "PDX_ALERTS_EMAIL_TO", a.strip()) for a in to.split(",") if a.strip())
+    if to and not recipients:
+        read.wrong("PDX_ALERTS_EMAIL_TO", "names nobody", "e-mail addresses, separated by commas")
     user, password = (os.environ.get(f"PDX_ALERTS_SMTP_{part}") or None for part in ("USER", "PASSWORD"))
     if (user is None) != (password is None):
         missing = "PDX_ALERTS_SMTP_USER" if user is None else "PDX_ALERTS_SMTP_PASSWORD"

@@ -32,7 +32,8 @@ class SnsChannel:
         # One try here: the outbox tries again, later and without holding up a tick.
         config = Config(connect_timeout=self.timeout, read_timeout=self.timeout, retries={"total_max_attempts": 1})
         try:
-            client = boto3.client("sns", region_name=self.topic.split(":")[3], config=config)
+            # A session of its own: boto3's shared one keeps the first credentials it found.
+            client = boto3.Session().client("sns", region_name=self.topic.split(":")[3], config=config)
             answer = client.publish(
                 TopicArn=self.topic,
                 Subject=message.subject.encode("ascii", "replace").decode()[:SUBJECT_LIMIT],
