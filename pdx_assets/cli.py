@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import governance, replay, waive
+from pdx_assets.commands import alerts, governance, replay, waive
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -32,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+alerts.register(app)
 
 PortfolioName = Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")]
 
@@ -92,6 +94,7 @@ def run(
     """
     from dataclasses import replace
 
+    from pdx_assets.orchestration.alerting import alerting
     from pdx_assets.orchestration.runner import months_to_run, plan
 
     ws = open_workspace(portfolio)
@@ -117,7 +120,8 @@ def run(
         if _tell_problems(ws, months, console):
             raise typer.Exit(1)
         return
-    outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
+    with alerting(ws.settings, [portfolio]):
+        outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
     failures = [o for o in outcomes if o.error is not None]
     if failures or len(outcomes) < len(tasks):
         for outcome in failures:

@@ -62,6 +62,7 @@ def started(
             _require_free(host, wanted)
     prepare_home(settings)
     variables = {**os.environ, "PDX_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+    variables.setdefault("PDX_DAGSTER_UI", f"http://{host}:{port}")
     variables |= environment or {}
     if mlflow_port:
         variables.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")

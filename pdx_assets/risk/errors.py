@@ -74,6 +74,10 @@ class ScoreError(PdxError):
     """A stored score is missing or a (bundle, cohort) pair may not be scored."""
 
 
+class AlertError(PdxError):
+    """Alerts are set up wrongly, or a channel did not take a message; never holds a password."""
+
+
 class DecisionError(PdxError):
     """The champion of a month cannot be decided."""
 
