@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -192,6 +193,8 @@ def sns_topic(name: str = "pdx-alerts") -> Iterator[Topic]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        # moto keeps its topics in the process: a queue of an earlier test handed this one its messages.
+        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"", timeout=30).close()
         sns, sqs = (boto3.client(s, region_name="eu-west-1", endpoint_url=endpoint) for s in ("sns", "sqs"))
         arn = sns.create_topic(Name=name)["TopicArn"]
         queue = sqs.create_queue(QueueName=name)["QueueUrl"]

@@ -32,7 +32,7 @@ def portfolio(name: str, *, tagged: bool = True) -> dg.Definitions:
         key_prefix=name,
         partitions_def=MONTHS,
         tags={"pdx/portfolio": name} if tagged else {},
-        check_specs=[dg.AssetCheckSpec("psi", asset=[name, "drift"])],
+        check_specs=[dg.AssetCheckSpec("psi", asset=[name, "drift"], partitions_def=MONTHS)],
     )
     def drift(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         what = behaviour.get(context.partition_key)
@@ -218,7 +218,7 @@ def test_a_run_that_dagster_retries_is_a_warning(home: Path, instance: dg.Dagste
     instance.add_run_tags(failed.run_id, {"dagster/will_retry": "true"})
     tick(instance)
     assert told(home)[0].startswith("WARNING [PDx] small 2024-01: run of")
-    assert "failed, Dagster tries again | small__drift: killed" in told(home)[0]
+    assert "failed, Dagster tries again | small__drift: ValueError: killed" in told(home)[0]
 
 
 def test_a_channel_that_cannot_be_reached_fails_no_tick(
