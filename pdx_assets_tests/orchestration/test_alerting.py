@@ -104,7 +104,7 @@ def test_what_happened_is_told_once(home: Path, instance: dg.DagsterInstance) ->
     decide("2024-02", "kept")
     assert tick(instance) == "3 new; log: 3 told"
     run_id = next(r.run_id for r in instance.get_runs() if r.is_failure)
-    check, failed, promotion = sorted(told(home), key=lambda line: ("run of" in line, "champion" in line))
+    check, failed, promotion = sorted(told(home), key=lambda line: ("champion" in line, "run of" in line))
     assert check.startswith("ERROR   [PDx] small 2024-01: psi failed on drift | PSI 0.31 failed check, error,")
     assert check.endswith("http://ui/assets/small/drift?view=checks&checkDetail=psi")
     assert "s3://tapes is not there. What to do: wait" in failed and failed.endswith(f"http://ui/runs/{run_id}")

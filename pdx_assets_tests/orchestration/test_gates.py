@@ -190,7 +190,7 @@ def test_the_gates_are_the_assets_with_checks_that_can_be_waived() -> None:
 def test_every_month_of_a_finished_home_has_its_verdicts(finished: Workspace) -> None:
     """All codes the portfolio's assets yield, each with title and month, where the runbook and the interface look."""
     for asset, codes in {
-        "champion": {"someone_in_charge", "otv_discrimination"},
+        "champion": {"someone_in_charge", "otv_discrimination", "cut_off_shift"},
         "drift": {"feature_psi", "score_psi"},
         "production_performance": {"auc_decay", "calibration", "champion_against_baseline"},
     }.items():

@@ -235,7 +235,7 @@ def test_redecide_names_what_is_missing(copied: Workspace) -> None:
 
 
 def test_the_commands_say_what_they_did(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_workspace", lambda portfolio: Workspace.of(SPEC))
+    monkeypatch.setattr(cli, "open_workspace", lambda portfolio: Workspace.of(SPEC))
     monkeypatch.setenv("LOGNAME", "carla")
     without_scores(copied, LAST)
     digest = loser(copied, "2022-08")

@@ -12,7 +12,9 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_runbook_says_of_every_check_what_it_means_and_what_to_do() -> None:
-    text = (DOCS / "runbook.md").read_text(encoding="utf-8")
+    text = (DOCS / "runbook.md").read_text(encoding="utf-8").split("\n## Checks\n")[1].split("\n## Waiving\n")[
+        0
+    ] + "\n## "
     parts = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL))
     assert set(parts) == set(CHECKS)
     for code, part in parts.items():
