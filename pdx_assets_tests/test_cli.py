@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ def test_months_without_a_sound_champion_are_told(tmp_path: Path, monkeypatch: p
         record(ws, month, {"production_month": str(month), **state})
     told = []
     for month in months:
-        console = Console(width=200, record=True, quiet=False, file=(tmp_path / "out.txt").open("w"))
+        console = Console(width=200, record=True, file=StringIO())
         told.append((cli._tell_problems(ws, (month,), console), console.export_text()))
     assert [unsound for unsound, _ in told] == [True, False, True]
     assert "2024-01" in told[0][1] and "too few bads" in told[0][1]

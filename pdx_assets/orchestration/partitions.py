@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from datetime import date
 
 import dagster as dg
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec import PortfolioSpec
-
-# Further back than any tape: "all so far".
-ALL_SO_FAR = -1200
 
 
 def cohort_months(spec: PortfolioSpec) -> dg.TimeWindowPartitionsDefinition:
@@ -44,5 +42,14 @@ def shifted(first: int, last: int) -> dg.TimeWindowPartitionMapping:
 def window_edge(spec: PortfolioSpec, strategy: str) -> dg.TimeWindowPartitionMapping:
     """Development and OTV cohorts of a strategy; growing and fixed windows reach back to the tape's start."""
     plan = spec.windows
-    first = -(plan.gap + plan.otv + plan.development) if strategy == "rolling_window" else ALL_SO_FAR
+    first = -(plan.gap + plan.otv + plan.development) if strategy == "rolling_window" else -_all_so_far(spec)
     return shifted(first, -(plan.gap + 1))
+
+
+def _all_so_far(spec: PortfolioSpec) -> int:
+    """Periods that reach the tape's first cohort from any partition of the next ten years.
+
+    Not a round thousand: Dagster steps through each of them, on every edge, in every step.
+    """
+    last = max(Month.of(date.today()) + 120, spec.p0)
+    return len(spec.periods.span(spec.first_cohort, last))

@@ -55,7 +55,7 @@ def ensure_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month,
     bundles = list(dict.fromkeys(bundles))
     have = ws.lake.partitions(TABLE, *PARTITIONS)
     missing = {c: [b for b in bundles if (str(c), sha, b) not in have] for c, sha in cohorts.items()}
-    loans = {c: _loans(ws, c, cohorts[c]) for c, lacking in missing.items() if lacking}
+    loans = _loans(ws, {c: cohorts[c] for c, lacking in missing.items() if lacking})
     scored: dict[Month, list[pl.DataFrame]] = {c: [] for c in loans}
     seconds, failed = 0.0, {}
     # Bundle by bundle, none kept: the sessions of a year's forests together took 1 GiB.
@@ -108,15 +108,23 @@ class _Loans:
     matrix: LoanMatrix
 
 
-def _loans(ws: Workspace, cohort: Month, sha: str) -> _Loans:
-    if ws.lake.contents("clean_features")[cohort].sha256 != sha:
-        raise ScoreError(
-            f"clean_features of {cohort} changed since its hash {sha[:12]} was read.",
-            remedy="materialize the windows of this production month again, then its scores",
-        )
-    features = ws.lake.scan_months("clean_features", [cohort]).collect().sort("loan_id")
-    matrix = LoanMatrix.from_frame(features, ws.spec.number_features, ws.spec.category_features)
-    return _Loans(features["loan_id"], matrix)
+def _loans(ws: Workspace, cohorts: Mapping[Month, str]) -> dict[Month, _Loans]:
+    held = ws.lake.contents("clean_features")
+    for cohort, sha in cohorts.items():
+        if held[cohort].sha256 != sha:
+            raise ScoreError(
+                f"clean_features of {cohort} changed since its hash {sha[:12]} was read.",
+                remedy="materialize the windows of this production month again, then its scores",
+            )
+    numbers, categories = ws.spec.number_features, ws.spec.category_features
+    columns = ["cohort", "loan_id", *numbers, *categories]
+    features = ws.lake.scan_months("clean_features", cohorts, columns=columns).collect() if cohorts else pl.DataFrame()
+    loans = {}
+    for cohort in cohorts:
+        part = features.filter(pl.col("cohort") == str(cohort)).sort("loan_id")
+        matrix = LoanMatrix.from_frame(part, numbers, categories)
+        loans[cohort] = _Loans(part["loan_id"], matrix)
+    return loans
 
 
 def read_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, str]) -> pl.DataFrame:
