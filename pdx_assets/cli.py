@@ -1,4 +1,4 @@
-"""The ``pdx`` command: run, results, ui."""
+"""The ``pdx`` command: run, results, ui; others are in commands/."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
+from pdx_assets.commands import alerts, governance, replay, waive
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -31,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+alerts.register(app)
 
 PortfolioName = Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")]
 
@@ -91,9 +94,10 @@ def run(
     """
     from dataclasses import replace
 
+    from pdx_assets.orchestration.alerting import alerting
     from pdx_assets.orchestration.runner import months_to_run, plan
 
-    ws = _workspace(portfolio)
+    ws = open_workspace(portfolio)
     if tape is not None and "://" not in tape:
         tape = str(Path(tape).expanduser().resolve())
     # Pinned only once the tape is read and the months are possible: a mistyped path must not be remembered.
@@ -103,7 +107,7 @@ def run(
     with console.status(f"Reading the tape of {portfolio} ..."):
         months = months_to_run(ws, first, last)
         ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
-        ws = _workspace(portfolio)
+        ws = open_workspace(portfolio)
         tasks = plan(ws, months, reports=reports)
     console.print(
         f"[bold]{portfolio}[/]: production months {months[0]} to {months[-1]}, profile {ws.pinned.profile}, "
@@ -116,7 +120,8 @@ def run(
         if _tell_problems(ws, months, console):
             raise typer.Exit(1)
         return
-    outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
+    with alerting(ws.settings, [portfolio]):
+        outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
     failures = [o for o in outcomes if o.error is not None]
     if failures or len(outcomes) < len(tasks):
         for outcome in failures:
@@ -135,11 +140,12 @@ def results(
         Literal["table", "json", "csv"],
         typer.Option("--format", help="table: the paper's Table 6; json: everything; csv: one line a model and month."),
     ] = "table",
+    branch: Annotated[str, typer.Option(help="Branch of decisions: main, or one made by `pdx redecide`.")] = "main",
 ) -> None:
     """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
     from pdx_assets.results import as_csv, as_json, as_table, collect
 
-    found = collect(_workspace(portfolio))
+    found = collect(open_workspace(portfolio), branch)
     if form == "json":
         typer.echo(as_json(found))
     elif form == "csv":
@@ -187,7 +193,12 @@ def _tell_problems(ws: Workspace, months: tuple[Month, ...], console: Console) -
     return unsound
 
 
-def _workspace(portfolio: str) -> Workspace:
+def open_workspace(portfolio: str) -> Workspace:
+    """A portfolio of defs/ in the PDx home of the environment.
+
+    Raises:
+        SpecError: there is no such portfolio, or its YAML is wrong.
+    """
     from pdx_assets.risk.spec import NAME
     from pdx_assets.risk.spec_file import load_spec
     from pdx_assets.stages.workspace import Workspace
@@ -243,6 +254,10 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
         return run_tasks(ws, tasks, workers=workers, report=report)
 
+
+waive.register(app)
+governance.register(app)
+replay.register(app)
 
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pdx_assets.orchestration.alerting import alert_sensor
 from pdx_assets.orchestration.component import portfolio_definitions
 from pdx_assets.orchestration.io import CohortTables
 from pdx_assets.orchestration.resources import MlflowTracker
@@ -37,4 +38,5 @@ def executor() -> dg.ExecutorDefinition:
 @dg.definitions
 def defs() -> dg.Definitions:
     loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    return dg.Definitions.merge(loaded, dg.Definitions(resources=resources(), executor=executor()))
+    ours = dg.Definitions(resources=resources(), executor=executor(), sensors=[alert_sensor()])
+    return dg.Definitions.merge(loaded, ours)

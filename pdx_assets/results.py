@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.stages.challengers import find_pointer
-from pdx_assets.stages.record import decisions
+from pdx_assets.stages.record import MAIN_BRANCH, decisions
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 CSV_METRICS = ("auc", "ks", "f1", "capture_rate_top3_deciles", "n_loans", "bad_rate")
 
 
-def collect(ws: Workspace) -> dict[str, Any]:
+def collect(ws: Workspace, branch: str = MAIN_BRANCH) -> dict[str, Any]:
     """Every model and every champion of a portfolio, with the metrics measured so far.
 
     ``baseline_production`` is the champion of p0, frozen: the fixed-window model a lender without PDx would
     still use; null when p0 found none.
 
     Raises:
-        HomeError: nothing has been decided in this home.
+        HomeError: nothing has been decided in this home, or there is no such branch.
     """
-    decided = decisions(ws)
+    decided = decisions(ws, branch)
     if not decided:
         raise HomeError(
             f"{ws.settings.home} holds no decision of {ws.spec.name}.",
@@ -48,8 +48,10 @@ def collect(ws: Workspace) -> dict[str, Any]:
                 pointer = find_pointer(ws, strategy, algorithm, Month.parse(key))
                 if pointer is not None:
                     models.append(_model(key, pointer, otv, realized))
+        if branch != MAIN_BRANCH:
+            realized = realized | (ws.lake.find_document(f"branch_performance/{branch}", key) or {})
         champions.append(_champion(decision, realized, baseline))
-    return {"portfolio": ws.spec.name, "models": models, "champions": champions}
+    return {"portfolio": ws.spec.name, "branch": branch, "models": models, "champions": champions}
 
 
 def _model(key: str, pointer: Mapping[str, Any], otv: Mapping[str, Any], realized: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,8 +118,9 @@ def as_table(results: Mapping[str, Any]) -> Table:
 
     champions = results["champions"]
     months = [c["production_month"] for c in champions]
+    branch = "" if results["branch"] == MAIN_BRANCH else f", branch {results['branch']}"
     table = Table(
-        title=f"{results['portfolio']}: AUC in production, month by month; * the champion",
+        title=f"{results['portfolio']}{branch}: AUC in production, month by month; * the champion",
         caption="FW fixed window, FO fixed origin, RW rolling window; LR logistic regression, RF random forest,\n"
         "XGB XGBoost, NN neural network. Baseline: the first month's champion, frozen.",
         title_justify="left",
@@ -148,6 +151,9 @@ def as_table(results: Mapping[str, Any]) -> Table:
     )
     table.add_row("  model", *models)
     table.add_row("  made for", *((c["trained_for"] or "").replace("-", "\n") for c in champions))
+    ordered = [c["decision"] == "rolled_back" for c in champions]
+    if any(ordered):
+        table.add_row("  rolled back", *("[yellow]yes[/]" if order else "" for order in ordered))
     table.add_row("baseline", *(_auc(r) for r in baseline), _mean(baseline))
     gains = [_difference(r, b) for r, b in zip(realized, baseline, strict=True)]
     known = [g for g in gains if g is not None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,7 @@ from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.spec import NAME, ProfileName
 
 DEFAULT_PROFILE: ProfileName = "standard"
+CLOCK = "clock"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Settings:
         mlflow_uri: ``PDX_MLFLOW_URI``, default sqlite under the home.
         mlflow_ui: ``PDX_MLFLOW_UI``, the address links point to.
         reports_ui: ``PDX_REPORTS_UI``, the address of the folder ``reports`` that links to reports point to.
+        as_of: ``PDX_AS_OF``, else what ``<home>/clock`` says: the day PDx takes for today, so that nothing
+            known later is seen. None, the default, is the real day.
     """
 
     home: Path
@@ -36,9 +40,15 @@ class Settings:
     mlflow_uri: str = field(repr=False)  # a server's address may carry its password
     mlflow_ui: str
     reports_ui: str
+    as_of: date | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
+        """The settings of this process, the clock as it stands now.
+
+        Raises:
+            HomeError: the clock is set to something that is no day, or to a day that has not come.
+        """
         home = Path(os.environ.get("PDX_HOME") or ".pdx").expanduser().resolve()
         return cls(
             home=home,
@@ -46,7 +56,18 @@ class Settings:
             mlflow_uri=os.environ.get("PDX_MLFLOW_URI") or f"sqlite:///{home / 'mlflow.db'}",
             mlflow_ui=(os.environ.get("PDX_MLFLOW_UI") or "http://127.0.0.1:5050").rstrip("/"),
             reports_ui=(os.environ.get("PDX_REPORTS_UI") or "http://127.0.0.1:5051").rstrip("/"),
+            as_of=_clock(home),
         )
+
+    @property
+    def today(self) -> date:
+        """The day on which PDx decides what exists; UTC, as partitions are."""
+        return self.as_of or datetime.now(UTC).date()
+
+    @property
+    def clock_file(self) -> Path:
+        """Where a home's clock can be set while servers run on it (``pdx replay`` does)."""
+        return self.home / CLOCK
 
     @property
     def dagster_home(self) -> Path:
@@ -125,6 +146,24 @@ class Pinned:
     def __post_init__(self) -> None:
         if self.profile not in get_args(ProfileName):
             raise HomeError(f"profile {self.profile!r} is unknown.", expected=" | ".join(get_args(ProfileName)))
+
+
+def _clock(home: Path) -> date | None:
+    where, text = "PDX_AS_OF", os.environ.get("PDX_AS_OF", "").strip()
+    if not text:
+        # The environment of a running server cannot be changed; a file can.
+        where = str(home / CLOCK)
+        try:
+            text = (home / CLOCK).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise HomeError(f"{where} says {text!r}, which is not a day.", expected="YYYY-MM-DD, or nothing") from None
+    if day > datetime.now(UTC).date():
+        raise HomeError(f"{where} says {day}, which has not come yet.", expected="a day up to today, or nothing")
+    return day
 
 
 def _safe(portfolio: str) -> str:

@@ -34,6 +34,8 @@ def test_help_is_worth_reading(tmp_path: Path) -> None:
         "run": ("--from", "--to", "--tape", "--profile", "--seed", "resumes", "Exit code"),
         "results": ("--format", "table", "json", "csv"),
         "ui": ("--port", "127.0.0.1", "loopback"),
+        "waive": ("--check", "--month", "--reason", "--by", "for good"),
+        "waivers": ("who, when, why",),
     }.items():
         text = pdx(tmp_path, command, "--help").stdout
         for word in words:
@@ -53,6 +55,11 @@ def test_version() -> None:
         (("run", "nobody"), ("There is no portfolio 'nobody'", "demo", "lendingclub")),
         (("run", "../demo"), ("There is no portfolio",)),
         (("results", "demo"), ("holds no decision of demo", "pdx run demo")),
+        (
+            ("waive", "demo", "--check", "trained", "--month", "2022-01", "--reason", "x"),
+            ("it warns, and stops nothing",),
+        ),
+        (("waive", "demo", "--check", "schema", "--month", "2022-13", "--reason", "x"), ("'2022-13' is not a month",)),
         (("run", "demo", "--from", "2024-13"), ("'2024-13' is not a month", "YYYY-MM")),
         (("run", "demo", "--from", "2023-01"), ("cannot be run", "2024-01..")),
         (("run", "demo", "--to", "2031-01"), ("cannot be run", "2024-01..")),
@@ -75,6 +82,23 @@ def test_a_command_that_cannot_run_settles_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "portfolios").glob("*")) == []
 
 
+def test_a_waiver_is_recorded_and_listed(tmp_path: Path) -> None:
+    from pdx_assets.lake import Lake
+
+    verdict = {"code": "schema", "reason": "income is absent", "numbers": {}, "rows": [], "blocks": True}
+    Lake(tmp_path / "lake", "demo").put_document("checks/clean_features", "2022-01", {"verdicts": [verdict]})
+    assert "No waiver is recorded" in pdx(tmp_path, "waivers", "demo").stdout
+    arguments = ("--check", "schema", "--month", "2022-01", "--reason", "known to the bureau")
+    waived = pdx(tmp_path, "waive", "demo", *arguments, "--by", "Ada Fox")
+    assert waived.returncode == 0, waived.stderr
+    assert "Waived by Ada Fox" in waived.stdout and "income is absent" in waived.stdout
+    listed = pdx(tmp_path, "waivers", "demo").stdout
+    for words in ("2022-01", "schema", "Ada Fox", "known to the bureau", "income is absent"):
+        assert words in listed
+    again = pdx(tmp_path, "waive", "demo", *arguments)
+    assert again.returncode == 1 and "waived already, by Ada Fox" in " ".join(again.stderr.split())
+
+
 def test_months_without_a_sound_champion_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`pdx run` said Done, and exit code 0, when a month was vacant or its challengers had all failed."""
     from rich.console import Console
@@ -84,7 +108,7 @@ def test_months_without_a_sound_champion_are_told(tmp_path: Path, monkeypatch: p
     from pdx_assets.stages.record import record
 
     monkeypatch.setenv("PDX_HOME", str(tmp_path))
-    ws, months = cli._workspace("demo"), (Month(2024, 1), Month(2024, 2), Month(2024, 3))
+    ws, months = cli.open_workspace("demo"), (Month(2024, 1), Month(2024, 2), Month(2024, 3))
     sound = {"bads": 100, "goods": 900, "failed": {}, "challengers": [{}], "unscored": {}}
     states = [
         {"decision": "vacant", "reason": "too few bads", "champion": None, "incumbent": None, "contest": sound},

@@ -36,7 +36,7 @@ class Portfolio(dg.Component):
 
 
 def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
-    """Assets, checks and jobs of one portfolio; resources come from :mod:`pdx_assets.definitions`."""
+    """Assets, checks, jobs and the sensor of one portfolio; resources come from :mod:`pdx_assets.definitions`."""
     from pdx_assets.orchestration.assets.challengers import challenger_assets
     from pdx_assets.orchestration.assets.decision import decision_assets
     from pdx_assets.orchestration.assets.monitoring import monitoring_assets
@@ -46,8 +46,10 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.assets.tape import tape_assets
     from pdx_assets.orchestration.assets.windows import window_assets
     from pdx_assets.orchestration.jobs import jobs
+    from pdx_assets.orchestration.sensors import maturity_sensor
     from pdx_assets.orchestration.study import study_job
 
+    stages, monitoring = jobs(spec), monitoring_assets(spec)
     return dg.Definitions(
         assets=[
             *tape_assets(spec),
@@ -55,9 +57,10 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
             *challenger_assets(spec),
             *decision_assets(spec),
             *production_assets(spec),
-            *monitoring_assets(spec),
+            *monitoring,
             *report_assets(spec),
             *overview_assets(spec),
         ],
-        jobs=[*jobs(spec), study_job(spec)],
+        jobs=[*stages, study_job(spec)],
+        sensors=[maturity_sensor(spec, stages, [key for asset in monitoring for key in asset.keys])],
     )

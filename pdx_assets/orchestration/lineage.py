@@ -8,7 +8,7 @@ import dagster as dg
 
 from pdx_assets.risk.spec import Column, PortfolioSpec
 
-SCHEMA, LINEAGE = "dagster/column_schema", "dagster/column_lineage"
+COLUMN_SCHEMA, COLUMN_LINEAGE = "dagster/column_schema", "dagster/column_lineage"
 
 
 def raw_schema(spec: PortfolioSpec) -> dg.TableSchema:

@@ -26,10 +26,12 @@ from pdx_assets.orchestration.study import study_op
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.maturity import decidable_months, is_measurable
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
-from pdx_assets.stages import tape
+from pdx_assets.stages import governance, tape
 from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of, own_studies
+from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
 Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
@@ -63,7 +65,7 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
     """Tasks for some consecutive production months, those done already left out; drift reports on request."""
     spec = ws.spec
     opened = tape.open_tape(ws)
-    measurable = {m for m in months if spec.known_on(m) <= opened.as_of}
+    measurable = {m for m in months if is_measurable(spec, m, opened.cohorts, opened.as_of)}
     wanted = {
         m for p in months for s in spec.strategies for m in (*development_months(spec, s, p), *otv_months(spec, p))
     }
@@ -77,7 +79,12 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
             tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
     judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
     tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
-    done = {t.key for t in tasks if t.stage != "cohort" and is_done(ws, t)}
+    again = set(governance.overruled(ws, decisions(ws), governance.events(ws)))
+    done = {
+        t.key
+        for t in tasks
+        if t.stage != "cohort" and is_done(ws, t) and not (t.stage in ("decide", "measure") and t.month in again)
+    }
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
 
@@ -275,8 +282,19 @@ def _messages(result: Any) -> Iterator[str]:
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:
             error = error.cause
-        if error is not None:
+        if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+            yield from _stopped_by(result, event.step_key)
+        elif error is not None:
             yield f"{event.step_key}: {error.message.strip()}"
+
+
+def _stopped_by(result: Any, step: str) -> Iterator[str]:
+    """What the blocking checks of a step said, and what to do: Dagster's own message has their names only."""
+    for found in result.get_asset_check_evaluations():
+        if not found.passed and found.blocking and "__".join(found.asset_key.path) == step:
+            to_do = found.metadata.get("What to do")
+            remedy = f"\nWhat to do: {to_do.value}" if to_do is not None else ""
+            yield f"{step}: {found.check_name}: {found.description}{remedy}"
 
 
 def months_to_run(ws: Workspace, first: str | None, last: str | None) -> tuple[Month, ...]:
@@ -286,24 +304,22 @@ def months_to_run(ws: Workspace, first: str | None, last: str | None) -> tuple[M
         HomeError: the range is empty or not decidable on the tape.
     """
     spec, opened = ws.spec, tape.open_tape(ws)
-    decidable = [
-        p
-        for p in spec.periods.span(spec.p0, spec.periods.shift(opened.cohorts[-1], spec.windows.gap + 1))
-        if spec.known_on(otv_months(spec, p)[-1]) <= opened.as_of
-    ]
+    decidable = decidable_months(spec, opened.cohorts, opened.as_of, ws.settings.today)
+    # Without a hint, a clock left behind in a home looks like a tape that lost its years.
+    clock = f" (the clock stands at {ws.settings.as_of})" if ws.settings.as_of else ""
     if not decidable:
         raise HomeError(
-            f"No production month of {spec.name} can be decided: the tape's as-of date is {opened.as_of}.",
+            f"No production month of {spec.name} can be decided: the tape's as-of date is {opened.as_of}{clock}.",
             expected=f"an as-of date of {spec.known_on(otv_months(spec, spec.p0)[-1])} or later",
-            remedy="use a tape with later outcomes",
+            remedy="use a tape with later outcomes, or a later clock" if clock else "use a tape with later outcomes",
         )
-    measurable = [p for p in decidable if p in opened.cohorts and spec.known_on(p) <= opened.as_of]
+    measurable = [p for p in decidable if is_measurable(spec, p, opened.cohorts, opened.as_of)]
     end = Month.parse(last) if last else (measurable or decidable)[-1]
     begin = Month.parse(first) if first else spec.p0
     if begin < spec.p0 or end > decidable[-1] or end < begin:
         raise HomeError(
             f"--from {begin} --to {end} cannot be run.",
-            expected=f"production months within {spec.p0}..{decidable[-1]} (tape as of {opened.as_of})",
+            expected=f"production months within {spec.p0}..{decidable[-1]} (tape as of {opened.as_of}{clock})",
             remedy="choose months in that range",
         )
     return spec.periods.span(spec.p0, end)

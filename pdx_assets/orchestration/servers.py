@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pdx_assets.orchestration.home import prepare_home
@@ -23,22 +24,55 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int, reports
     Raises:
         HomeError: a port is taken, or a server stopped by itself.
     """
+    servers = started(settings, host=host, port=port, mlflow_port=mlflow_port, reports_port=reports_port)
+    with contextlib.suppress(KeyboardInterrupt), servers as up:
+        told = False
+        while True:
+            up.check()
+            if not up.awaited and not told:
+                _tell("Stop with Ctrl-C.")
+                told = True
+            time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def started(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    mlflow_port: int = 0,
+    reports_port: int = 0,
+    module: str = "pdx_assets.definitions",
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Servers]:
+    """The servers, stopped together at the end; SIGINT and SIGTERM raise KeyboardInterrupt meanwhile.
+
+    Args:
+        module: where the definitions are.
+        environment: variables for the servers, beside those of this process.
+
+    Raises:
+        HomeError: a port is taken.
+    """
     if settings.mlflow_uri.startswith(("http://", "https://")):
         mlflow_port = 0  # a server has a page of its own, and MLflow's page cannot be put before it
     for wanted in (port, mlflow_port, reports_port):
         if wanted:
             _require_free(host, wanted)
     prepare_home(settings)
-    environment = {**os.environ, "PDX_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+    variables = {**os.environ, "PDX_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+    variables.setdefault("PDX_DAGSTER_UI", f"http://{host}:{port}")
+    variables |= environment or {}
     if mlflow_port:
-        environment.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")
+        variables.setdefault("PDX_MLFLOW_UI", f"http://{host}:{mlflow_port}")
         # Its usage reports go out to the network, and its job runner is a process of 260 MB for other uses of MLflow.
         # Its page would make the tables as well, and a kill among its migrations would leave half of them.
         make_tracking_database(settings.mlflow_uri, str(settings.home / "mlflow-artifacts"))
-        environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     if reports_port:
-        environment.setdefault("PDX_REPORTS_UI", f"http://{host}:{reports_port}")
-    target = ["-w", str(_workspace(settings.dagster_home))]
+        variables.setdefault("PDX_REPORTS_UI", f"http://{host}:{reports_port}")
+    target = ["-w", str(_workspace(settings.dagster_home, module))]
     commands = {
         "dagster-webserver": [_script("dagster-webserver"), "-h", host, "-p", str(port), *target],
         "dagster-daemon": [_script("dagster-daemon"), "run", *target],
@@ -58,46 +92,64 @@ def serve(settings: Settings, *, host: str, port: int, mlflow_port: int, reports
     wanted_ports = {"Dagster": port, "MLflow": mlflow_port, "reports": reports_port}
     ports = {name: number for name, number in wanted_ports.items() if number}
     _tell(f"Starting on {settings.home} ...")
-    _supervise(commands, environment, settings.home / "logs", host=host, ports=ports)
+    # A process started in the background by a script ignores SIGINT, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    servers = Servers(settings.home / "logs", host, ports)
+    try:
+        servers.start(commands, variables)
+        yield servers
+    finally:
+        servers.stop()
 
 
-def _workspace(folder: Path) -> Path:
+def _workspace(folder: Path, module: str) -> Path:
     """What the servers load: the location is called pdx, as `dagster dev` and the Docker image call it."""
     path = folder / "workspace.yaml"
-    text = "load_from:\n  - python_module:\n      module_name: pdx_assets.definitions\n      location_name: pdx\n"
+    text = f"load_from:\n  - python_module:\n      module_name: {module}\n      location_name: pdx\n"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _supervise(
-    commands: dict[str, list[str]], environment: dict[str, str], logs: Path, *, host: str, ports: dict[str, int]
-) -> None:
-    logs.mkdir(parents=True, exist_ok=True)
-    # A process started in the background by a script ignores SIGINT, and so would its children.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with contextlib.ExitStack() as stack:
-        servers: dict[str, subprocess.Popen[bytes]] = {}
-        awaited = dict(ports)
-        try:
-            for name, command in commands.items():
-                log = stack.enter_context((logs / f"{name}.log").open("ab"))
-                servers[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
-            while True:
-                for name, server in servers.items():
-                    if server.poll() is not None:
-                        raise HomeError(
-                            f"{name} stopped with exit code {server.returncode}.", remedy=f"read {logs / name}.log"
-                        )
-                for name in [n for n, port in awaited.items() if _listens(host, port)]:
-                    _tell(f"{name:<8} http://{f'[{host}]' if ':' in host else host}:{awaited.pop(name)}")
-                    if not awaited:
-                        _tell("Stop with Ctrl-C.")
-                time.sleep(0.5)
-        except KeyboardInterrupt:
-            return
-        finally:
-            _stop(servers)
+class Servers:
+    """Server processes and the ports not heard from yet (``awaited``)."""
+
+    def __init__(self, logs: Path, host: str, ports: Mapping[str, int]) -> None:
+        self.logs, self.host, self.awaited = logs, host, dict(ports)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, commands: Mapping[str, list[str]], environment: Mapping[str, str]) -> None:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        for name, command in commands.items():
+            with (self.logs / f"{name}.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603
+
+    def check(self) -> None:
+        """Tell of servers that listen by now.
+
+        Raises:
+            HomeError: one stopped by itself.
+        """
+        for name, server in self._processes.items():
+            if server.poll() is not None:
+                raise HomeError(
+                    f"{name} stopped with exit code {server.returncode}.", remedy=f"read {self.logs / name}.log"
+                )
+        for name in [n for n, port in self.awaited.items() if _listens(self.host, port)]:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            _tell(f"{name:<8} http://{host}:{self.awaited.pop(name)}")
+
+    def stop(self) -> None:
+        for server in self._processes.values():
+            if server.poll() is None:
+                server.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 20
+        for server in self._processes.values():
+            try:
+                server.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
 
 
 def _listens(host: str, port: int) -> bool:
@@ -110,19 +162,6 @@ def _listens(host: str, port: int) -> bool:
 def _tell(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _stop(servers: dict[str, subprocess.Popen[bytes]]) -> None:
-    for server in servers.values():
-        if server.poll() is None:
-            server.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + 20
-    for server in servers.values():
-        try:
-            server.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _interrupt(_signum: int, _frame: object) -> None:

@@ -59,6 +59,15 @@ def clean_features(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([series.alias(name) for name, series in cleaned.items()]).sort("loan_id")
 
 
+def feature_types(spec: PortfolioSpec) -> dict[str, str]:
+    """Type of every column of clean_features by name, as polars spells it."""
+    leading = {"cohort": "String", "loan_id": "String", "borrower_hash": "Int64", "application_date": "Date"}
+    weights = {"weight": "Float32"} if spec.named("weight") else {}
+    numbers = dict.fromkeys(spec.number_features, "Float32")
+    texts = dict.fromkeys((*spec.category_features, *spec.named("protected")), "String")
+    return {**leading, **weights, **numbers, **texts}
+
+
 def _require_names(spec: PortfolioSpec) -> None:
     features = [*spec.number_features, *spec.category_features, *spec.named("protected")]
     taken = [name for name in features if name in (*LEADING, "weight")]

@@ -46,6 +46,10 @@ class WindowError(PdxError):
     """A window's months are missing, refused by a gate, or empty of a class."""
 
 
+class WaiverError(PdxError):
+    """A waiver that cannot be recorded: nothing to waive, not to be waived, or waived already."""
+
+
 class FirewallError(WindowError):
     """A row would teach a model something not yet known at its decision date."""
 
@@ -68,6 +72,10 @@ class BundleError(PdxError):
 
 class ScoreError(PdxError):
     """A stored score is missing or a (bundle, cohort) pair may not be scored."""
+
+
+class AlertError(PdxError):
+    """Alerts are set up wrongly, or a channel did not take a message; never holds a password."""
 
 
 class DecisionError(PdxError):

@@ -16,7 +16,7 @@ from pdx_assets.risk.spec import Decision, PolicyName, PortfolioSpec
 
 DECISION_VERSION = 1
 
-Verdict = Literal["first", "promoted", "kept", "no_contest", "vacant"]
+Verdict = Literal["first", "promoted", "kept", "no_contest", "vacant", "rolled_back"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,21 @@ def paper(contest: Contest, rules: Decision) -> Choice:
     )
 
 
+def rolled_back(contested: Choice, bundle: Candidate, *, by: str, why: str) -> Choice:
+    """A person's order instead of the policy's choice: ``bundle`` is in charge, whatever the contest says.
+
+    Args:
+        contested: what the policy chose; it stays on record.
+        bundle: with its score on OTV(p), or None where it could not be measured.
+    """
+    return Choice(
+        "rolled_back",
+        bundle,
+        f"Rolled back to {bundle.recipe} of {bundle.trained_for} by {by}: {why.rstrip('.')}. "
+        f"Without that: {contested.reason}",
+    )
+
+
 POLICIES: dict[PolicyName, Callable[[Contest, Decision], Choice]] = {"paper": paper}
 
 
@@ -158,10 +173,15 @@ def decision_document(
     *,
     inputs: Mapping[str, Any],
     at_cut_off: Mapping[str, Any],
+    rollback: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What is recorded, for good: the verdict, the whole contest, and the hashes of what it read."""
+    """What is recorded, for good: the verdict, the whole contest, and the hashes of what it read.
+
+    Args:
+        rollback: the order obeyed and what the policy would have chosen, where the verdict is ``rolled_back``.
+    """
     champion = choice.champion
-    return {
+    document = {
         "format_version": DECISION_VERSION,
         "portfolio": spec.name,
         "production_month": str(contest.production_month),
@@ -182,6 +202,8 @@ def decision_document(
         "at_cut_off": dict(at_cut_off),
         "inputs": dict(inputs),
     }
+    # Only where there is one: the decisions of a portfolio that nobody rolled back keep their bytes.
+    return document | ({"rollback": dict(rollback)} if rollback else {})
 
 
 def _refuse_seen_cohorts(contest: Contest) -> None:
@@ -230,13 +252,17 @@ def _because(contest: Contest, candidate: Candidate) -> str:
 def in_charge_problem(document: Mapping[str, Any]) -> str | None:
     """What is wrong with a recorded month, in words; None where somebody sound is in charge.
 
-    Wrong is a vacant month, a month whose challengers all failed, and an incumbent that could not be scored.
+    Wrong is a vacant month, a month whose challengers all failed, and an incumbent that could not be scored,
+    or, in a month rolled back, the model in charge.
     """
     contest, incumbent = document["contest"], document["incumbent"]
     if document["champion"] is None:
         return f"nobody is in charge: {document['reason']}"
     if contest["failed"] and not contest["challengers"]:
         return f"no challenger was left: {'; '.join(f'{who}: {why}' for who, why in contest['failed'].items())}"
+    if document["decision"] == "rolled_back":
+        why = contest["unscored"].get(document["champion"]["bundle_sha256"])
+        return f"the model rolled back to could not be scored: {why}" if why else None
     # With too few bads nobody can be measured: that is no contest, not an incumbent that cannot be scored.
     if incumbent and incumbent["score"] is None and min(contest["bads"], contest["goods"]) > 0:
         return document["reason"] if document["decision"] == "no_contest" else "the incumbent could not be scored"

@@ -293,14 +293,28 @@ class Decision(Declared):
     min_bads: int = Field(30, ge=1)
     min_goods: int = Field(30, ge=1)
     cut_off: CutOff = CutOff(approval_rate=0.8)
+    max_approval_rate_change: float = Field(0.05, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
+    max_expected_bad_rate_change: float = Field(0.01, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     keep_months: int = Field(12, ge=1, description="periods a bundle is scored on, the one it was trained for included")
 
 
 class Checks(Declared):
-    """Limits drawn into the drift picture; customary values."""
+    """Thresholds of the checks (risk/checks/), and the limits drawn into the drift picture."""
 
-    psi_warning: float = Field(0.10, gt=0)
-    psi_alarm: float = Field(0.25, gt=0)
+    psi_warning: float = Field(0.10, gt=0, description="PSI from which a shift beyond chance fails its check")
+    psi_alarm: float = Field(0.25, gt=0, description="PSI from which it is called an alarm")
+    false_alarm_rate: float = Field(0.05, gt=0, lt=1, description="of a check and month in which nothing happened")
+    reference_cohorts: int = Field(12, ge=1, description="earlier cohorts a new one is compared with, at most")
+    min_reference_cohorts: int = Field(3, ge=1, description="with fewer, such a check does not apply")
+    max_rejected_share: float = Field(0.10, ge=0, le=1, description="of a cohort's rows; above it the month is blocked")
+    volume_score: float = Field(3.5, gt=0, description="robust z-score of a cohort's loans: beyond it, odd")
+    volume_extreme: float = Field(4.0, gt=1, description="factor off the median: odd and beyond it, blocked")
+    missing_shift: float = Field(0.05, ge=0, le=1, description="move of a feature's missing share")
+    novelty_share: float = Field(0.01, ge=0, le=1, description="share of a category never seen before")
+    bad_rate_shift: float = Field(0.25, ge=0, description="relative move of a newly known bad rate")
+    otv_auc_floor: float = Field(0.55, ge=0, le=1, description="AUC of the champion on OTV")
+    auc_drop: float = Field(0.03, ge=0, le=1, description="from OTV to production")
+    calibration_tolerance: float = Field(0.10, ge=0, description="relative excess of bad rate over PD")
 
 
 class PortfolioSpec(Declared):

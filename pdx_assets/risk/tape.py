@@ -92,6 +92,11 @@ class StagedTape:
         """Rejected rows that belong to no cohort (no readable origination date, or one out of range)."""
         return self._rejected().filter(pl.col("cohort").is_null())
 
+    def loan_counts(self) -> dict[Month, int]:
+        """Loans kept of every cohort, in order, without reading them."""
+        counts = self._summary["by_cohort"]
+        return {c: int(counts.get(str(c), {}).get("loans", {}).get("rows_out", 0)) for c in self.cohorts}
+
     def cohort(self, cohort: Month) -> CohortRows:
         """The rows of one cohort; empty tables for a month in which nothing was originated."""
         key = str(cohort)

@@ -6,8 +6,8 @@ may be a superset, the months here are computed from the plan and anything missi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,14 @@ class Cohorts:
         labels: label rows of those cohorts (outcomes.label_rows), all versions.
         loans: cohort and loan_id of every loan in clean_features.
         refused: cohorts whose blocking check failed, with the reason.
+        waived: cohorts used although one failed, with who waived which check, when and why.
     """
 
     features: Mapping[Month, str]
     labels: pl.DataFrame
     loans: pl.DataFrame
     refused: Mapping[Month, str]
+    waived: Mapping[Month, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
 
 def otv_months(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
@@ -100,6 +102,7 @@ def build_manifest(
         "decision_date": decision_date(production).isoformat(),
         "label": _rule(spec),
         "split": {"by": "borrower_hash", "itv_share": ITV_SHARE, "seed": seed},
+        "waived": [{"cohort": str(m), **waiver} for m in wanted for waiver in cohorts.waived.get(m, ())],
         **parts,
     }
 
@@ -196,7 +199,8 @@ def to_sample(spec: PortfolioSpec, rows: pl.DataFrame) -> Sample:
 
 
 def _require(wanted: list[Month], cohorts: Cohorts, what: str) -> None:
-    missing = [str(m) for m in wanted if m not in cohorts.features]
+    # A month stopped by its own check has no tables yet: why it was stopped is what helps.
+    missing = [str(m) for m in wanted if m not in cohorts.features and m not in cohorts.refused]
     if missing:
         raise WindowError(
             f"{what} needs {len(wanted)} months of clean_features and labels; missing: {', '.join(missing)}.",
@@ -208,7 +212,8 @@ def _require(wanted: list[Month], cohorts: Cohorts, what: str) -> None:
         raise WindowError(
             f"{what} would use months whose blocking check failed: {', '.join(refused)}.",
             expected="months that passed their blocking checks",
-            remedy="correct the tape and materialize the cohort job again for those months",
+            remedy="correct the tape and materialize the cohort job again for those months, or let one pass with "
+            "`pdx waive` (docs/runbook.md)",
         )
 
 

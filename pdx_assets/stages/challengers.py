@@ -14,12 +14,14 @@ from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pdx_assets.risk import lineage
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import PdxError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import AlgorithmName, Strategy
 from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
+from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.windows import development, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
@@ -53,9 +55,7 @@ class Trained:
 
 def anchor_of(ws: Workspace, production: Month) -> Month:
     """The month whose study a production month uses: p0, then every ``retune_every`` periods."""
-    months = ws.spec.periods.months
-    passed = (production.ordinal - ws.spec.p0.ordinal) // months
-    return ws.spec.periods.shift(ws.spec.p0, passed - passed % ws.profile.retune_every)
+    return lineage.anchor_of(ws.spec, ws.profile.retune_every, production)
 
 
 def own_studies(ws: Workspace, production: Month) -> tuple[Strategy, ...]:
@@ -111,6 +111,7 @@ def tune_month(
         seconds += spent
     document = {"algorithm": algorithm, "production_month": str(production), "anchor": str(anchor), "studies": studies}
     ws.lake.put_document(f"tuning_{algorithm}", str(production), document)
+    keep_made_from(ws, f"tuning_{algorithm}", production)
     return {**document, "seconds": seconds}
 
 
@@ -303,6 +304,7 @@ def _point(
 ) -> dict[str, Any]:
     document = {**pointer, "strategy": strategy, "production_month": str(production)}
     ws.lake.put_document(f"challenger_{strategy}_{algorithm}", str(production), document)
+    keep_made_from(ws, f"challenger_{strategy}_{algorithm}", production)
     return document
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, HomeError, MissingMonthError
+from pdx_assets.risk.events import Event, obeyed_sha256, rollback_in_force
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.summary import evaluate
-from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decision_document, incumbent_of
+from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decision_document, incumbent_of, rolled_back
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
 from pdx_assets.risk.windows import otv_months
 from pdx_assets.stages.challengers import find_pointer
-from pdx_assets.stages.record import decisions, find_decision, record
+from pdx_assets.stages.governance import events, overruled
+from pdx_assets.stages.made import keep_made_from
+from pdx_assets.stages.record import decisions, record, versions
 from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores, score_hash
 from pdx_assets.stages.windows import otv_loans, window
 from pdx_assets.stages.workspace import Workspace
@@ -92,6 +95,7 @@ def measure_otv(ws: Workspace, production: Month) -> tuple[dict[str, Any], float
         "unscored": found.unscored,
     }
     ws.lake.put_document("otv_scores", str(production), document)
+    keep_made_from(ws, "otv_scores", production)
     return document, found.seconds
 
 
@@ -131,62 +135,117 @@ def decide(ws: Workspace, production: Month) -> tuple[dict[str, Any], bool]:
 
     Returns:
         The recorded decision, and whether this call recorded it. A decision once recorded stands: a
-        revised tape never rewrites who was in charge.
+        revised tape never rewrites who was in charge. Only an event that was recorded before the month's
+        loans were scored has it decided again, in a further document.
 
     Raises:
         MissingMonthError: a month of [p0, p) has no decision.
     """
-    recorded = find_decision(ws, production)
-    if recorded is not None:
-        return recorded, False
-    return record(ws, production, propose(ws, production))
+    orders = events(ws)
+    recorded = versions(ws, production)
+    if recorded and not overruled(ws, recorded[-1:], orders):
+        decided, is_new = recorded[-1], False
+    else:
+        history = decisions(ws)
+        stale = {str(month) for month in overruled(ws, history, orders)}
+        before = [d for d in history if d["production_month"] not in stale]
+        document = propose(ws, production, before, orders, supersedes=recorded[-1] if recorded else None)
+        decided, is_new = record(ws, production, document, version=len(recorded) + 1)
+    keep_made_from(ws, "champion", production)
+    return decided, is_new
 
 
-def propose(ws: Workspace, production: Month) -> dict[str, Any]:
-    """What the fold decides for a month from today's inputs, without recording it."""
-    before = incumbent_of(ws.spec, production, decisions(ws))
-    measured = ws.lake.get_document("otv_scores", str(production))
-    if before and before["champion"] and before["champion"]["bundle_sha256"] not in measured["metrics"]:
-        # In charge for longer than bundles are kept: measured here, since only the fold knows of it.
-        digest = before["champion"]["bundle_sha256"]
-        found = _on_otv(ws, window(ws, "fixed_window", production), [digest])
-        measured["metrics"] |= found.metrics
-        measured["score_sha256"] |= found.hashes
-        measured["unscored"] |= found.unscored
+def propose(
+    ws: Workspace,
+    production: Month,
+    recorded: Sequence[Mapping[str, Any]],
+    orders: Sequence[Event],
+    *,
+    supersedes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What the fold decides for a month from today's inputs, without recording it.
+
+    Args:
+        recorded: decisions of the branch.
+        orders: events of the portfolio; those the month obeys are frozen by hash.
+        supersedes: the month's own earlier decision, overruled by an event.
+
+    Raises:
+        MissingMonthError: a month of [p0, p) has no decision.
+    """
+    before = incumbent_of(ws.spec, production, recorded)
+    order = rollback_in_force(orders, production)
+    in_charge = [before["champion"]["bundle_sha256"]] if before and before["champion"] else []
+    ordered = [order.bundle.bundle_sha256] if order and order.bundle else []
+    measured = _measured(ws, production, [*in_charge, *ordered])
     month_pointers = fresh(ws, production)
-    incumbent = _incumbent(before, measured["metrics"], ws.spec.decision.metric)
-    contestants = {p.get("bundle_sha256") for p in month_pointers} | ({incumbent.bundle_sha256} if incumbent else set())
+    metric = ws.spec.decision.metric
+    incumbent = _incumbent(before, measured["metrics"], metric)
+    read = {p["bundle_sha256"] for p in month_pointers if p["status"] == "bundle"} | {*in_charge, *ordered}
     contest = Contest(
         production_month=production,
         otv_months=otv_months(ws.spec, production),
         bads=measured["otv"]["bads"],
         goods=measured["otv"]["goods"],
-        fresh=tuple(
-            _candidate(p, measured["metrics"], ws.spec.decision.metric)
-            for p in month_pointers
-            if p["status"] == "bundle"
-        ),
+        fresh=tuple(_candidate(p, measured["metrics"], metric) for p in month_pointers if p["status"] == "bundle"),
         incumbent=incumbent,
         failed={f"{p['strategy']} {p['algorithm']}": p["reason"] for p in month_pointers if p["status"] == "tombstone"},
-        unscored={d: why for d, why in measured["unscored"].items() if d in contestants},
+        unscored={d: why for d, why in measured["unscored"].items() if d in read},
     )
-    choice = POLICIES[ws.spec.decision.policy](contest, ws.spec.decision)
-    read = {c.bundle_sha256 for c in (*contest.fresh, *([incumbent] if incumbent else []))}
+    choice = contested = POLICIES[ws.spec.decision.policy](contest, ws.spec.decision)
+    if order and order.bundle:
+        bundle = replace(order.bundle, score=_score(measured["metrics"], order.bundle.bundle_sha256, metric))
+        choice = rolled_back(contested, bundle, by=order.by, why=order.reason)
     inputs = {
         "otv_window_sha256": measured["otv"]["sha256"],
         "score_sha256": {digest: sha for digest, sha in measured["score_sha256"].items() if digest in read},
         "previous_decision_sha256": document_sha256(before) if before else None,
-        "approvals_sha256": document_sha256([]),
+        # Named when approvals were the only events thought of; renaming it would change every decision's hash.
+        "approvals_sha256": obeyed_sha256(orders, production),
     }
+    if supersedes:
+        inputs["supersedes_sha256"] = document_sha256(supersedes)
     return decision_document(
-        ws.spec, contest, choice, inputs=inputs, at_cut_off=_effect(ws, measured, contest, choice, before)
+        ws.spec,
+        contest,
+        choice,
+        inputs=inputs,
+        at_cut_off=_effect(ws, measured, contest, choice, before),
+        rollback=_rollback(order, contested) if order else None,
     )
+
+
+def _measured(ws: Workspace, production: Month, also: Sequence[str]) -> dict[str, Any]:
+    """``otv_scores`` of the month, with the bundles named measured as well where it lacks them."""
+    measured = ws.lake.get_document("otv_scores", str(production))
+    lacking = [d for d in dict.fromkeys(also) if d not in measured["metrics"]]
+    if lacking:
+        # In charge for longer than bundles are kept, or put in charge by a person: only the fold knows of them.
+        found = _on_otv(ws, window(ws, "fixed_window", production), lacking)
+        measured["metrics"] |= found.metrics
+        measured["score_sha256"] |= found.hashes
+        measured["unscored"] |= found.unscored
+    return measured
+
+
+def _rollback(order: Event, contested: Choice) -> dict[str, Any]:
+    return {
+        "event": order.sequence,
+        "by": order.by,
+        "at": order.at,
+        "reason": order.reason,
+        "instead_of": {
+            "decision": contested.verdict,
+            "champion": asdict(contested.champion) if contested.champion else None,
+            "reason": contested.reason,
+        },
+    }
 
 
 def _incumbent(before: Mapping[str, Any] | None, metrics: Mapping[str, Any], metric: str) -> Candidate | None:
     if before is None or before["champion"] is None:
         return None
-    score = (metrics.get(before["champion"]["bundle_sha256"]) or {}).get(metric)
+    score = _score(metrics, before["champion"]["bundle_sha256"], metric)
     return Candidate(**{**before["champion"], "score": score})
 
 
@@ -197,8 +256,12 @@ def _candidate(pointer: Mapping[str, Any], metrics: Mapping[str, Any], metric: s
         algorithm=pointer["algorithm"],
         trained_for=pointer["trained_for"],
         last_cohort=pointer["last_cohort"],
-        score=(metrics.get(pointer["bundle_sha256"]) or {}).get(metric),
+        score=_score(metrics, pointer["bundle_sha256"], metric),
     )
+
+
+def _score(metrics: Mapping[str, Any], digest: str, metric: str) -> float | None:
+    return (metrics.get(digest) or {}).get(metric)
 
 
 def _effect(

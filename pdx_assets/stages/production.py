@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -13,8 +13,10 @@ from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.fairness import approval_of_goods, equal_opportunity_difference
 from pdx_assets.risk.windows import labelled
 from pdx_assets.stages.decision import measure, pointers
+from pdx_assets.stages.governance import events, overruled
+from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
-from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.scores import Scored, ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -26,9 +28,14 @@ def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, d
 
     Raises:
         NotYetKnownError: the month's loans are not on the tape.
-        DecisionError: nobody is in charge.
+        DecisionError: nobody is in charge, or an event has overruled the decision.
     """
     decision = _decision(ws, production)
+    if overruled(ws, [decision], events(ws)):
+        raise DecisionError(
+            f"The decision of {production} was made before an event that it must obey.",
+            remedy=f"materialize champion for {production} again, then its production_scores",
+        )
     cohorts = _cohort(ws, production)
     champion = decision["champion"]
     if champion is None:
@@ -40,6 +47,7 @@ def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, d
     scores = read_scores(ws, [champion["bundle_sha256"]], cohorts).select(
         "cohort", "loan_id", "pd", "bundle_sha256", pl.lit(document_sha256(decision)).alias("decision_sha256")
     )
+    keep_made_from(ws, "production_scores", production)
     return scores, decision, seconds
 
 
@@ -64,15 +72,12 @@ def measure_production(ws: Workspace, production: Month) -> tuple[dict[str, Any]
             expected=f"an as-of date of {ws.spec.known_on(production)} or later",
             remedy="wait for the tape to cover it",
         )
-    cohorts = _cohort(ws, production)
     digests = [p["bundle_sha256"] for p in pointers(ws, production) if p["status"] == "bundle"]
     # The baseline is the champion of p0, frozen: a tape revised since then may have left it out of the pointers.
     digests += [
         d["champion"]["bundle_sha256"] for d in (decision, find_decision(ws, ws.spec.p0)) if d and d["champion"]
     ]
-    digests = list(dict.fromkeys(digests))
-    scored = ensure_scores(ws, digests, cohorts)
-    scores = read_scores(ws, [d for d in digests if d not in scored.failed], cohorts)
+    scored, scores = _scores(ws, production, digests)
     loans = realized(ws, production)
     champion = decision["champion"]["bundle_sha256"] if decision["champion"] else None
     document = {
@@ -83,7 +88,22 @@ def measure_production(ws: Workspace, production: Month) -> tuple[dict[str, Any]
         "equal_opportunity": equal_opportunity(ws, decision, loans, scores.filter(bundle_sha256=champion)),
     }
     ws.lake.put_document("production_performance", str(production), document)
+    keep_made_from(ws, "production_performance", production)
     return document, scored.seconds
+
+
+def realized_metrics(ws: Workspace, production: Month, digest: str) -> dict[str, Any] | None:
+    """How one model did on p's own loans; None where their labels are not known or it could not score them."""
+    if not is_measurable(ws, production):
+        return None
+    _, scores = _scores(ws, production, [digest])
+    return measure(realized(ws, production), scores).get(digest)
+
+
+def _scores(ws: Workspace, production: Month, digests: Iterable[str]) -> tuple[Scored, pl.DataFrame]:
+    cohorts, digests = _cohort(ws, production), list(dict.fromkeys(digests))
+    scored = ensure_scores(ws, digests, cohorts)
+    return scored, read_scores(ws, [d for d in digests if d not in scored.failed], cohorts)
 
 
 def equal_opportunity(

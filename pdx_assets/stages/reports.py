@@ -11,6 +11,7 @@ import polars as pl
 from pdx_assets.files import write_whole
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.drift_report import SCORE, drift_report
+from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.monitoring import champion_and_window
 from pdx_assets.stages.scores import ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
@@ -54,6 +55,7 @@ def write_drift_report(ws: Workspace, production: Month) -> Report:
     )
     path = ws.settings.reports / ws.spec.name / f"drift-{production}.html"
     write_whole(path, page)
+    keep_made_from(ws, "drift_report", production)
     return Report(path, reference.height, current.height, months[0], months[-1])
 
 

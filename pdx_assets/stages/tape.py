@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.tape import CohortRows, StagedTape, TapeSource, locate_tape, stage_tape
+from pdx_assets.risk.tape_clock import TapeOnDay, on_day
+from pdx_assets.risk.tape_contents import CohortContent, label_steps, loans_sha256
+from pdx_assets.stages.made import TAPE_VERSION, keep_cohort, loans_of
 from pdx_assets.stages.workspace import Workspace
-
-# Raised whenever reading, cleaning or labelling would give other rows from the same tape.
-TAPE_VERSION = "1"
 
 
 def open_tape(ws: Workspace) -> StagedTape:
-    """The portfolio's tape, read and checked once per content; a simulated lender writes its tape first."""
+    """The portfolio's tape, read and checked once per content, as it looked on the day the clock says."""
+    tape = whole_tape(ws)
+    return tape if ws.settings.as_of is None else on_day(tape, ws.spec, ws.settings.as_of)
+
+
+def whole_tape(ws: Workspace) -> StagedTape:
+    """The portfolio's tape, whatever the clock says; a simulated lender writes its tape first."""
+    # Kept in memory under one name for all days: stepping through years must not read the file again each time.
+    ws = replace(ws, settings=replace(ws.settings, as_of=None), asked=ws.pinned)
     simulated = ws.settings.simulated(ws.spec.name)
     if ws.spec.tape.simulated is not None and not ws.pinned.tape:
         from pdx_assets.risk.synthetic import write_simulated_tape
@@ -63,9 +72,11 @@ def _keep_account(ws: Workspace, tape: StagedTape) -> None:
 
 
 def tape_state(ws: Workspace) -> str:
-    """What the cohort tables depend on: the tape's bytes, the declarations, and the code that reads them."""
+    """What the cohort tables depend on: the tape's bytes seen, the declarations, and the code that reads them."""
     declared = ws.spec.model_dump(mode="json", include={"tape", "loan_id", "columns", "ratios", "exclusions", "label"})
-    return document_sha256([TAPE_VERSION, open_tape(ws).fingerprint, declared, ws.spec.use_price])
+    tape = open_tape(ws)
+    seen = [tape.day.isoformat()] if isinstance(tape, TapeOnDay) else []
+    return document_sha256([TAPE_VERSION, tape.fingerprint, declared, ws.spec.use_price, *seen])
 
 
 def raw_loans(ws: Workspace, cohort: Month) -> CohortRows:
@@ -82,6 +93,7 @@ def raw_loans(ws: Workspace, cohort: Month) -> CohortRows:
             remedy="add the month to the tape, or choose another partition",
         )
     rows = tape.cohort(cohort)
+    keep_cohort(ws, "raw_loans", cohort, rows.loans, CohortContent(loans_sha256(rows)))
     ws.lake.write_month("rejected", cohort, rows.rejected)
     ws.lake.put_document(
         "accounting",
@@ -103,15 +115,27 @@ def blocking_failures(rows: CohortRows) -> list[str]:
     return [f"{kind} rows do not balance" for kind, account in accounts.items() if account and not account.balances]
 
 
+def features(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
+    """What was known at application time, one row a loan."""
+    rows = clean_features(ws.spec, loans)
+    keep_cohort(ws, "clean_features", cohort, rows, CohortContent(loans_of(ws, cohort)))
+    return rows
+
+
 def outcomes(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
     """The cohort's outcome events so far, with the dates they were known from."""
     tape = open_tape(ws)
-    return outcome_events(ws.spec, loans, tape.cohort(cohort).performance, tape.as_of)
+    events = outcome_events(ws.spec, loans, tape.cohort(cohort).performance, tape.as_of)
+    rows = label_rows(ws.spec, cohort, loans, events, tape.as_of)
+    keep_cohort(ws, "outcomes", cohort, events, CohortContent(loans_of(ws, cohort), label_steps(rows)))
+    return events
 
 
 def labels(ws: Workspace, cohort: Month, loans: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """The cohort's label rows; null and 'unknown' until the horizon has passed on the tape."""
-    return label_rows(ws.spec, cohort, loans, events, open_tape(ws).as_of)
+    rows = label_rows(ws.spec, cohort, loans, events, open_tape(ws).as_of)
+    keep_cohort(ws, "labels", cohort, rows, CohortContent(loans_of(ws, cohort), label_steps(rows)))
+    return rows
 
 
 def mark_done(ws: Workspace, cohort: Month) -> None:

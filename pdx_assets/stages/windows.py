@@ -19,6 +19,8 @@ from pdx_assets.risk.windows import (
     labelled,
     otv_months,
 )
+from pdx_assets.stages.made import keep_window
+from pdx_assets.stages.waivers import gates
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -33,6 +35,7 @@ def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[st
     # Table versions say where to read; they depend on the order months were written in, so no hash covers them.
     manifest["tables"] = versions
     ws.lake.put_document(f"window_{strategy}", str(production), manifest)
+    keep_window(ws, strategy, production, manifest)
     return manifest
 
 
@@ -82,19 +85,17 @@ def _read(ws: Workspace, manifest: Mapping[str, Any], part: str) -> tuple[pl.Dat
 def _cohorts(ws: Workspace, months: Iterable[Month], versions: Mapping[str, int | None]) -> Cohorts:
     held = ws.lake.contents("clean_features", versions["clean_features"])
     labelled_months = ws.lake.contents("labels", versions["labels"])
+    months = list(months)
     here = [m for m in months if m in held and m in labelled_months]
-    refused = {}
-    for month in here:
-        failures = (ws.lake.find_document("accounting", str(month)) or {}).get("blocking_failures")
-        if failures:
-            refused[month] = "; ".join(failures)
+    refused, waived = gates(ws, months)
     if not here:
         empty = pl.DataFrame(schema={"cohort": pl.String, "loan_id": pl.String, "status": pl.String})
-        return Cohorts({}, empty, empty, refused)
+        return Cohorts({}, empty, empty, refused, waived)
     keys = ["cohort", "loan_id"]
     return Cohorts(
         features={m: held[m].sha256 for m in here},
         labels=ws.lake.scan_months("labels", here, version=versions["labels"]).collect(),
         loans=ws.lake.scan_months("clean_features", here, columns=keys, version=versions["clean_features"]).collect(),
         refused=refused,
+        waived=waived,
     )

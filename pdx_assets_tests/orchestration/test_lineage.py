@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pdx_assets.orchestration.lineage import (
-    LINEAGE,
+    COLUMN_LINEAGE,
     features_lineage,
     features_schema,
     inputs_lineage,
@@ -56,7 +56,7 @@ def test_lineage_and_overview_are_in_the_event_log(finished: Workspace) -> None:
         for asset in ("clean_features", "challenger_rolling_window_xgboost"):
             (record,) = instance.fetch_materializations(dg.AssetKey(["small", asset]), limit=1).records
             assert record.asset_materialization is not None
-            assert LINEAGE in record.asset_materialization.metadata
+            assert COLUMN_LINEAGE in record.asset_materialization.metadata
         (record,) = instance.fetch_materializations(dg.AssetKey(["small", "overview"]), limit=1).records
         assert record.asset_materialization is not None
         metadata = record.asset_materialization.metadata

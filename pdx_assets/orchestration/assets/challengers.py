@@ -6,11 +6,14 @@ from typing import Any
 import dagster as dg
 
 from pdx_assets.orchestration.assets.common import TRAINING_POOL, asset_options
-from pdx_assets.orchestration.lineage import LINEAGE, SCHEMA, inputs_lineage, inputs_schema
+from pdx_assets.orchestration.checks import check_results, check_specs
+from pdx_assets.orchestration.lineage import COLUMN_LINEAGE, COLUMN_SCHEMA, inputs_lineage, inputs_schema
 from pdx_assets.orchestration.metadata import plotted, samples_table, sketch, table
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.orchestration.resources import MlflowTracker, TrackedRun
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks import catalogue
+from pdx_assets.risk.checks.base import judged
 from pdx_assets.risk.errors import PdxError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
@@ -27,7 +30,7 @@ from pdx_assets.stages.workspace import Workspace
 
 # A failure that may pass (memory, a lost disk) is worth a second try; one that is the data's own fault is not.
 TRAINING_ATTEMPTS = 2
-TRAINED = "trained"
+TRAINED = catalogue.TRAINED.code
 
 KINDS: dict[AlgorithmName, str] = {
     "logistic_regression": "scikitlearn",
@@ -131,14 +134,7 @@ def _challenger_asset(spec: PortfolioSpec, strategy: Strategy, algorithm: Algori
         "bundle (one ONNX graph, preprocessing included), or a tombstone with the reason.",
         partitions_def=production_months(spec),
         deps=[dg.AssetKey([spec.name, f"window_{strategy}"]), dg.AssetKey([spec.name, f"tuning_{algorithm}"])],
-        check_specs=[
-            dg.AssetCheckSpec(
-                TRAINED,
-                asset=[spec.name, name],
-                description="The challenger was trained and its portable form reproduces its scores; otherwise it "
-                "left a tombstone and the contest goes on without it.",
-            )
-        ],
+        check_specs=check_specs(spec, name, catalogue.TRAINED),
         code_version=TRAINING_VERSION,
         pool=TRAINING_POOL,
         **asset_options(spec, "challengers", kinds={"onnx", KINDS[algorithm]}),
@@ -193,14 +189,7 @@ def _result(ws: Workspace, trained: Trained, url: str) -> dg.MaterializeResult:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(pointer)),
             metadata={"Tombstone": pointer["reason"], **link},
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=TRAINED,
-                    passed=False,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"reason": pointer["reason"]},
-                )
-            ],
+            check_results=_checked(ws, pointer, failed=True, reason=pointer["reason"]),
         )
     train, itv = pointer["metrics"]["train"], pointer["metrics"]["itv"]
     inputs = load_bundle(ws, pointer["bundle_sha256"]).manifest["selected"]
@@ -214,16 +203,20 @@ def _result(ws: Workspace, trained: Trained, url: str) -> dg.MaterializeResult:
         "Parameters": table(["parameter", "tuned value"], ([k, _short(v)] for k, v in pointer["params"].items())),
         "Most important inputs": table(["model input", "importance"], list(pointer["importances"].items())[:15]),
         **plotted({"AUC on ITV": itv["auc"], "KS on ITV": itv["ks"]}),
-        SCHEMA: inputs_schema(inputs),
-        LINEAGE: inputs_lineage(ws.spec, inputs),
+        COLUMN_SCHEMA: inputs_schema(inputs),
+        COLUMN_LINEAGE: inputs_lineage(ws.spec, inputs),
         "bundle_sha256": pointer["bundle_sha256"],
         **link,
     }
     return dg.MaterializeResult(
         data_version=dg.DataVersion(pointer["bundle_sha256"]),
         metadata=metadata,
-        check_results=[dg.AssetCheckResult(check_name=TRAINED, passed=True)],
+        check_results=_checked(ws, pointer, failed=False, reason=f"AUC on ITV {itv['auc']:.4f}"),
     )
+
+
+def _checked(ws: Workspace, pointer: dict[str, Any], *, failed: bool, reason: str) -> list[dg.AssetCheckResult]:
+    return check_results(ws, Month.parse(pointer["production_month"]), [judged(catalogue.TRAINED, failed, reason)])
 
 
 def _pictures(ws: Workspace, pointer: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pdx_assets.orchestration.assets.common import asset_options, monthly
+from pdx_assets.orchestration.checks import check_results, check_specs
 from pdx_assets.orchestration.metadata import (
     champion_pictures,
     models_table,
@@ -17,15 +18,17 @@ from pdx_assets.orchestration.metadata import (
 )
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks.catalogue import CUT_OFF_SHIFT, OTV_DISCRIMINATION, SOMEONE_IN_CHARGE
 from pdx_assets.risk.errors import MissingMonthError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.policy import DECISION_VERSION, in_charge_problem
+from pdx_assets.risk.policy import DECISION_VERSION
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import decision as stage
+from pdx_assets.stages.model_checks import check_decision
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
 
-IN_CHARGE = "someone_in_charge"
+IN_CHARGE = SOMEONE_IN_CHARGE.code
 
 
 def wait_for_earlier_months(error: MissingMonthError) -> dg.RetryRequested:
@@ -89,13 +92,7 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             dg.AssetKey([spec.name, "otv_scores"]),
             dg.AssetDep(dg.AssetKey([spec.name, "champion"]), partition_mapping=shifted(-1, -1)),
         ],
-        check_specs=[
-            dg.AssetCheckSpec(
-                IN_CHARGE,
-                asset=[spec.name, "champion"],
-                description="The month has a champion, a challenger was left, and the incumbent could be scored.",
-            )
-        ],
+        check_specs=check_specs(spec, "champion", SOMEONE_IN_CHARGE, OTV_DISCRIMINATION, CUT_OFF_SHIFT),
         code_version=str(DECISION_VERSION),
         freshness_policy=monthly(spec),
         **options,
@@ -109,21 +106,10 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(document)),
             metadata=_decision_metadata(ws, document, is_new),
-            check_results=[_in_charge(document)],
+            check_results=check_results(ws, production, check_decision(ws, production, document)),
         )
 
     return [otv_scores, champion]
-
-
-def _in_charge(document: dict[str, Any]) -> dg.AssetCheckResult:
-    problem = in_charge_problem(document)
-    return dg.AssetCheckResult(
-        check_name=IN_CHARGE,
-        passed=problem is None,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=problem,
-        metadata={"decision": document["decision"], "reason": document["reason"]},
-    )
 
 
 def _decision_metadata(ws: Workspace, document: dict[str, Any], is_new: bool) -> dict[str, Any]:
@@ -154,6 +140,9 @@ def _contest_table(document: dict[str, Any]) -> dg.TableMetadataValue:
     won, lost = ((document[who] or {}).get("bundle_sha256") for who in ("champion", "incumbent"))
     contestants = {c["bundle_sha256"]: c for c in document["contest"]["challengers"]}
     contestants |= {lost: document["incumbent"]} if lost else {}
+    # A model rolled back to need not have been in the contest.
+    if won:
+        contestants.setdefault(won, document["champion"])
     unscored = document["contest"].get("unscored", {})
 
     def role(sha: str) -> str:

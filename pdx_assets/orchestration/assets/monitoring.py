@@ -6,12 +6,15 @@ from typing import Any
 import dagster as dg
 
 from pdx_assets.orchestration.assets.common import asset_options
+from pdx_assets.orchestration.checks import check_results, check_specs
 from pdx_assets.orchestration.metadata import plotted, png, table
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks.catalogue import FEATURE_PSI, SCORE_PSI
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.model_checks import check_drift
 from pdx_assets.stages.monitoring import measure_drift
 from pdx_assets.stages.workspace import Workspace
 
@@ -27,6 +30,7 @@ def monitoring_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             dg.AssetKey([spec.name, "production_scores"]),
             dg.AssetDep(dg.AssetKey([spec.name, "clean_features"]), partition_mapping=shifted(0, 0)),
         ],
+        check_specs=check_specs(spec, "drift", FEATURE_PSI, SCORE_PSI),
         output_required=False,
         code_version="1",
         **asset_options(spec, "monitoring", kinds={"polars"}),
@@ -34,8 +38,9 @@ def monitoring_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     def drift(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         from pdx_assets.risk.plots import psi_bars
 
+        ws, production = Workspace.of(spec), Month.parse(context.partition_key)
         try:
-            document = measure_drift(Workspace.of(spec), Month.parse(context.partition_key))
+            document = measure_drift(ws, production)
         except DecisionError as error:
             context.log.warning(str(error))
             return
@@ -52,7 +57,11 @@ def monitoring_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             **plotted({"PSI of the score": document["score_psi"], "highest PSI": max(values.values(), default=0.0)}),
             "features above alarm": sum(v >= limits.psi_alarm for v in values.values()),
         }
-        yield dg.MaterializeResult(data_version=dg.DataVersion(document_sha256(document)), metadata=metadata)
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(document_sha256(document)),
+            metadata=metadata,
+            check_results=check_results(ws, production, check_drift(ws, production, document)),
+        )
 
     return [drift]
 

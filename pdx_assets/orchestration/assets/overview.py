@@ -7,8 +7,10 @@ import dagster as dg
 from pdx_assets.orchestration.assets.common import asset_options
 from pdx_assets.orchestration.metadata import champion_pictures, png, recipe, table
 from pdx_assets.results import collect
+from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.made import keep_overview
 from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.workspace import Workspace
 
@@ -29,6 +31,7 @@ def overview_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     def overview() -> dg.MaterializeResult:
         ws = Workspace.of(spec)
         champions = collect(ws)["champions"]
+        keep_overview(ws, Month.parse(champions[-1]["production_month"]))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(champions)), metadata=_page(ws, champions)
         )

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from pdx_assets.orchestration.assets.common import asset_options
+from pdx_assets.orchestration.checks import check_results, check_specs
 from pdx_assets.orchestration.metadata import (
     models_table,
     percent,
@@ -19,11 +20,13 @@ from pdx_assets.orchestration.metadata import (
 )
 from pdx_assets.orchestration.partitions import production_months, shifted
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks.catalogue import AUC_DECAY, CALIBRATION, CHAMPION_AGAINST_BASELINE
 from pdx_assets.risk.errors import DecisionError, NotYetKnownError
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import production as stage
 from pdx_assets.stages.decision import pointers
+from pdx_assets.stages.model_checks import check_performance
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
 from pdx_assets.stages.workspace import Workspace
@@ -80,6 +83,7 @@ def production_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
                 for layer in ("clean_features", "labels")
             ),
         ],
+        check_specs=check_specs(spec, "production_performance", AUC_DECAY, CALIBRATION, CHAMPION_AGAINST_BASELINE),
         output_required=False,
         code_version="1",
         **asset_options(spec, "production", kinds={"json"}),
@@ -94,6 +98,7 @@ def production_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(document)),
             metadata={**_performance_metadata(ws, production, document), "scoring_seconds": round(seconds, 3)},
+            check_results=check_results(ws, production, check_performance(ws, production)),
         )
 
     return [production_scores, production_performance]

@@ -7,19 +7,33 @@ import dagster as dg
 import polars as pl
 
 from pdx_assets.orchestration.assets.common import asset_options, monthly
-from pdx_assets.orchestration.lineage import LINEAGE, SCHEMA, features_lineage, features_schema, raw_schema
+from pdx_assets.orchestration.checks import check_results, check_specs
+from pdx_assets.orchestration.lineage import (
+    COLUMN_LINEAGE,
+    COLUMN_SCHEMA,
+    features_lineage,
+    features_schema,
+    raw_schema,
+)
 from pdx_assets.orchestration.metadata import percent, plotted, table
 from pdx_assets.orchestration.partitions import cohort_months
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.cleaning import clean_features as clean
+from pdx_assets.risk.checks.catalogue import (
+    BAD_RATE_SHIFT,
+    CATEGORY_NOVELTY,
+    COHORT_VOLUME,
+    MISSING_RATE,
+    ROW_ACCOUNTING,
+    SCHEMA,
+)
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.hashing import content_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.stages import tape as stage
+from pdx_assets.stages.cohort_checks import check_features, check_labels, check_rows
+from pdx_assets.stages.made import TAPE_VERSION
 from pdx_assets.stages.workspace import Workspace
-
-ACCOUNTING = "row_accounting"
 
 
 def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
@@ -27,7 +41,7 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     options = {
         "partitions_def": cohort_months(spec),
         "io_manager_key": "tables",
-        "code_version": stage.TAPE_VERSION,
+        "code_version": TAPE_VERSION,
         **asset_options(spec, "tape", kinds={"polars", "deltalake"}),
     }
 
@@ -35,23 +49,16 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         name="raw_loans",
         description=f"Loans of one cohort of {spec.title or spec.name} as received, types checked; rejected rows are "
         "set aside with a reason, and every row is accounted for.",
-        check_specs=[
-            dg.AssetCheckSpec(
-                ACCOUNTING,
-                asset=[spec.name, "raw_loans"],
-                blocking=True,
-                description="Rows in = rows out + rejected + excluded by rule.",
-            )
-        ],
-        metadata={SCHEMA: raw_schema(spec)},
+        metadata={COLUMN_SCHEMA: raw_schema(spec)},
         freshness_policy=monthly(spec),
+        check_specs=check_specs(spec, "raw_loans", ROW_ACCOUNTING, COHORT_VOLUME),
         output_required=False,
         **options,
     )
     def raw_loans(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        cohort = Month.parse(context.partition_key)
+        ws, cohort = Workspace.of(spec), Month.parse(context.partition_key)
         try:
-            rows = stage.raw_loans(Workspace.of(spec), cohort)
+            rows = stage.raw_loans(ws, cohort)
         except NotYetKnownError as error:
             context.log.warning(str(error))
             return
@@ -61,39 +68,37 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             data_version=dg.DataVersion(content_sha256(rows.loans)),
             metadata={
                 "Row accounting": _accounting(accounting),
-                "The whole tape": _accounting(stage.open_tape(Workspace.of(spec)).accounting),
+                "The whole tape": _accounting(stage.open_tape(ws).accounting),
                 "rejected rows": sum(accounting.rejected.values()),
                 "excluded rows": sum(accounting.excluded.values()),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=ACCOUNTING,
-                    # The same verdict that windows refuse by: loan rows and performance rows.
-                    passed=not stage.blocking_failures(rows),
-                    metadata={"Row accounting": _accounting(accounting)},
-                )
-            ],
+            # The same verdicts that windows refuse by.
+            check_results=check_results(ws, cohort, check_rows(ws, cohort, rows)),
         )
 
     @dg.asset(
         name="clean_features",
         description="What was known at application time, one row a loan; nothing here is learned from the data.",
         ins={"raw_loans": dg.AssetIn([spec.name, "raw_loans"])},
-        metadata={SCHEMA: features_schema(spec)},
+        metadata={COLUMN_SCHEMA: features_schema(spec)},
+        check_specs=check_specs(spec, "clean_features", SCHEMA, MISSING_RATE, CATEGORY_NOVELTY),
         **options,
     )
-    def clean_features(raw_loans: pl.LazyFrame) -> dg.MaterializeResult:
-        features = clean(spec, raw_loans.collect().sort("source_file", "source_row"))
+    def clean_features(context: dg.AssetExecutionContext, raw_loans: pl.LazyFrame) -> Iterator[dg.MaterializeResult]:
+        ws, cohort = Workspace.of(spec), Month.parse(context.partition_key)
+        features = stage.features(ws, cohort, raw_loans.collect().sort("source_file", "source_row"))
         missing = {c: features[c].null_count() / max(features.height, 1) for c in features.columns}
         worst = sorted(((c, share) for c, share in missing.items() if share), key=lambda kv: (-kv[1], kv[0]))[:15]
-        return dg.MaterializeResult(
+        # Yielded: with checks beside it, Dagster takes a returned frame for one that should be nothing.
+        yield dg.MaterializeResult(
             value=features,
             data_version=dg.DataVersion(content_sha256(features)),
             metadata={
                 "Model inputs": f"{len(spec.number_features)} numbers, {len(spec.category_features)} categories",
-                LINEAGE: features_lineage(spec),
+                COLUMN_LINEAGE: features_lineage(spec),
                 "Most often missing": table(["column", "missing"], ([c, percent(share)] for c, share in worst)),
             },
+            check_results=check_results(ws, cohort, check_features(ws, cohort, features)),
         )
 
     @dg.asset(
@@ -121,16 +126,20 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
             "outcomes": dg.AssetIn([spec.name, "outcomes"]),
         },
         deps=[dg.AssetKey([spec.name, "clean_features"])],
+        check_specs=check_specs(spec, "labels", BAD_RATE_SHIFT),
         **options,
     )
     def labels(
         context: dg.AssetExecutionContext, raw_loans: pl.LazyFrame, outcomes: pl.LazyFrame
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult]:
         ws, cohort = Workspace.of(spec), Month.parse(context.partition_key)
         loans = raw_loans.collect().sort("source_file", "source_row")
         rows = stage.labels(ws, cohort, loans, outcomes.collect())
-        return dg.MaterializeResult(
-            value=rows, data_version=dg.DataVersion(content_sha256(rows)), metadata=_label_metadata(rows)
+        yield dg.MaterializeResult(
+            value=rows,
+            data_version=dg.DataVersion(content_sha256(rows)),
+            metadata=_label_metadata(rows),
+            check_results=check_results(ws, cohort, check_labels(ws, cohort, rows)),
         )
 
     return [raw_loans, clean_features, outcomes, labels]

@@ -6,10 +6,13 @@ from typing import Any
 import dagster as dg
 
 from pdx_assets.orchestration.assets.common import asset_options
+from pdx_assets.orchestration.checks import check_results, check_specs
 from pdx_assets.orchestration.metadata import months_and_loans, percent, plotted, table
 from pdx_assets.orchestration.partitions import production_months, window_edge
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.errors import NotYetKnownError
+from pdx_assets.risk.checks.base import Verdict, judged
+from pdx_assets.risk.checks.catalogue import LABEL_FIREWALL
+from pdx_assets.risk.errors import FirewallError, NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import PortfolioSpec, Strategy
 from pdx_assets.risk.windows import MANIFEST_VERSION
@@ -41,22 +44,36 @@ def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinitio
             dg.AssetDep(dg.AssetKey([spec.name, layer]), partition_mapping=window_edge(spec, strategy))
             for layer in ("clean_features", "labels")
         ],
+        check_specs=check_specs(spec, f"window_{strategy}", LABEL_FIREWALL),
         output_required=False,
         code_version=str(MANIFEST_VERSION),
         **asset_options(spec, "windows", kinds={"json"}),
     )
-    def window(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def window(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        ws, production = Workspace.of(spec), Month.parse(context.partition_key)
         try:
-            manifest = make_window(Workspace.of(spec), strategy, Month.parse(context.partition_key))
+            manifest = make_window(ws, strategy, production)
         except NotYetKnownError as error:
             context.log.warning(str(error))
             return
+        except FirewallError as error:
+            yield from check_results(ws, production, [judged(LABEL_FIREWALL, True, error.got)])
+            raise
         hashed = {k: v for k, v in manifest.items() if k != "tables"}
         yield dg.MaterializeResult(
-            data_version=dg.DataVersion(document_sha256(hashed)), metadata=_window_metadata(manifest)
+            data_version=dg.DataVersion(document_sha256(hashed)),
+            metadata=_window_metadata(manifest),
+            check_results=check_results(ws, production, [_firewall(manifest)]),
         )
 
     return window
+
+
+def _firewall(manifest: dict[str, Any]) -> Verdict:
+    latest = max((p["last_event"] for p in (manifest["development"], manifest["otv"]) if p["last_event"]), default="")
+    return judged(
+        LABEL_FIREWALL, False, f"the latest label was known from {latest}; decision date {manifest['decision_date']}"
+    )
 
 
 def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +81,9 @@ def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     parts = {"Development": manifest["development"], "OTV": manifest["otv"]}
     metadata: dict[str, Any] = {"Decision date": manifest["decision_date"], "Label": manifest["label"]["name"]}
     metadata |= {name: months_and_loans(part) for name, part in parts.items()}
+    if manifest["waived"]:
+        waived = ([w["cohort"], w["check"], w["by"], w["at"][:10], w["reason"]] for w in manifest["waived"])
+        metadata["Used under a waiver"] = table(["cohort", "check", "waived by", "on", "reason"], waived)
     for name, part in parts.items():
         rows = ([*(m[c] for c in counted), percent(m["bad_rate"])] for m in part["months"])
         metadata[f"{name} by cohort"] = table([*counted, "bad rate"], rows)

@@ -1,0 +1,57 @@
+"""``pdx replay``: the clock stepped month by month, and the running sensor left to do the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(replay)
+
+
+def replay(
+    portfolio: Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")],
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="YYYY-MM", help="First production month; default the portfolio's p0."),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("--to", metavar="YYYY-MM", help="Last production month; default the last that can be decided."),
+    ] = None,
+    tape: Annotated[
+        str | None, typer.Option(help="File, folder or glob to read loans from instead of the YAML's path; remembered.")
+    ] = None,
+    profile: Annotated[
+        Literal["quick", "standard", "paper"] | None, typer.Option(help="How much tuning, as in `pdx run`.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, as in `pdx run`; one per PDX_HOME.", min=0)] = None,
+    port: Annotated[int, typer.Option(help="Port of the Dagster webserver, to watch it from.")] = 3000,
+) -> None:
+    """Live through past months: webserver and daemon run, and the sensor alone decides each month as it comes.
+
+    For every month the clock of this PDX_HOME is set to its last day; the tape then shows what was there and
+    known on that day. Exit code 0: all months decided and measured; 1: something was given up after three tries.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from pdx_assets.cli import open_workspace
+    from pdx_assets.orchestration.replay import live_through, months_to_replay
+    from pdx_assets.stages.workspace import Workspace
+
+    ws = open_workspace(portfolio)
+    if tape is not None and "://" not in tape:
+        tape = str(Path(tape).expanduser().resolve())
+    ws = replace(ws, asked=ws.settings.settle(portfolio, profile=profile, seed=seed, tape=tape))
+    console = Console(highlight=False)
+    with console.status(f"Reading the tape of {portfolio} ..."):
+        months = months_to_replay(ws, first, last)
+    ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
+    console.print(f"[bold]{portfolio}[/]: living through {months[0]} to {months[-1]}, home {ws.settings.home}")
+    live_through(Workspace.of(ws.spec), months, port=port, report=lambda line: console.print(line, markup=False))

@@ -1,0 +1,176 @@
+"""Checks of what came true: bad rates as they become known, ranking, calibration, champion against baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
+
+from pdx_assets.risk.checks.base import Verdict, judged, not_applicable, percent
+from pdx_assets.risk.checks.catalogue import (
+    AUC_DECAY,
+    BAD_RATE_SHIFT,
+    CALIBRATION,
+    CHAMPION_AGAINST_BASELINE,
+    OTV_DISCRIMINATION,
+)
+from pdx_assets.risk.checks.chance import above, holm, jeffreys, same_share
+from pdx_assets.risk.metrics.auc_error import MIN_CLASS, AucEstimate
+from pdx_assets.risk.metrics.calibration import Band, calibration_table
+from pdx_assets.risk.spec import Checks
+
+BANDS = 10
+
+
+def bad_rate_shift(
+    limits: Checks, bads: int | None, goods: int | None, earlier: Sequence[tuple[str, int, int]]
+) -> Verdict:
+    """Whether a newly known cohort's bad rate is ``bad_rate_shift`` off that of the cohorts before it, beyond chance.
+
+    The move is relative (0.25: a rate of 8 % that becomes 10 %), up or down: a fall is as likely a broken feed as good
+    news. Chance is Fisher's exact test, two-sided, at ``false_alarm_rate``.
+
+    Args:
+        bads, goods: of the cohort; None while its labels are not known.
+        earlier: (cohort, bads, goods) of the cohorts before it that are known, in order.
+    """
+    if bads is None or goods is None:
+        return not_applicable(BAD_RATE_SHIFT, "the cohort's labels are not known yet")
+    trailing = [e for e in earlier if e[1] + e[2]][-limits.reference_cohorts :]
+    if len(trailing) < limits.min_reference_cohorts or not bads + goods:
+        few = "no labelled loan" if not bads + goods else f"{len(trailing)} known cohorts before it"
+        return not_applicable(BAD_RATE_SHIFT, f"{few}; {limits.min_reference_cohorts} cohorts are needed")
+    past_bads = sum(b for _, b, _ in trailing)
+    past_loans = sum(b + g for _, b, g in trailing)
+    now, past = bads / (bads + goods), past_bads / past_loans
+    p = same_share(bads, bads + goods, past_bads, past_loans)
+    failed = p <= limits.false_alarm_rate and abs(now - past) >= limits.bad_rate_shift * past
+    return judged(
+        BAD_RATE_SHIFT,
+        failed,
+        f"bad rate {percent(now)} of {bads + goods:,} loans, {percent(past)} of {trailing[0][0]} to {trailing[-1][0]} "
+        f"(p {p:.3f}; limit a change by {percent(limits.bad_rate_shift)} of it)",
+        numbers={"bad rate": now, "bad rate before": past, "p": p},
+        columns=("cohort", "bads", "loans", "bad rate"),
+        rows=[(month, b, b + g, percent(b / (b + g))) for month, b, g in reversed(trailing)],
+    )
+
+
+def otv_discrimination(limits: Checks, otv: AucEstimate | None) -> Verdict:
+    """Whether the champion's AUC on OTV reaches ``otv_auc_floor``.
+
+    A floor, not a test: below it a model is not worth having whatever the sample says. The standard error tells how
+    sure the figure is.
+
+    Args:
+        otv: of the champion; None where nobody is in charge or it could not be measured.
+    """
+    if otv is None:
+        return not_applicable(OTV_DISCRIMINATION, "nobody is in charge, or OTV has too few bads or goods")
+    return judged(
+        OTV_DISCRIMINATION,
+        otv.value < limits.otv_auc_floor,
+        f"OTV AUC {_told(otv)}, floor {limits.otv_auc_floor:g}",
+        numbers={"OTV AUC": otv.value, "standard error of OTV AUC": otv.standard_error},
+    )
+
+
+def auc_decay(limits: Checks, otv: AucEstimate | None, realized: AucEstimate | None) -> Verdict:
+    """Whether the champion's realized AUC is ``auc_drop`` or more below its AUC on OTV, beyond chance.
+
+    Two samples of different loans, so the squared standard errors add; one-sided at ``false_alarm_rate``. The champion
+    was chosen for the highest OTV AUC of several, so that figure is a little flattered and some drop is its return to
+    the truth: the reason for ``auc_drop`` beside the test.
+
+    Args:
+        otv: the champion on the OTV it was decided on.
+        realized: the champion on the month's own loans.
+    """
+    few = _too_few(otv, realized)
+    if otv is None or realized is None or few:
+        return not_applicable(AUC_DECAY, few)
+    drop = otv.value - realized.value
+    error = (otv.standard_error**2 + realized.standard_error**2) ** 0.5
+    p = above(drop, error)
+    return judged(
+        AUC_DECAY,
+        drop >= limits.auc_drop and p <= limits.false_alarm_rate,
+        f"realized AUC {_told(realized)}, on OTV {_told(otv)}: a drop of {drop:+.3f} (p {p:.3f}, limit "
+        f"{limits.auc_drop:g})",
+        numbers={"drop of AUC": drop, "standard error of the drop": error, "p": p},
+    )
+
+
+def champion_against_baseline(limits: Checks, difference: AucEstimate | None, *, same: bool = False) -> Verdict:
+    """Whether the champion ranks the month's loans worse than the baseline does, beyond chance.
+
+    Paired (DeLong): both on the same loans. One-sided at ``false_alarm_rate``.
+
+    Args:
+        difference: AUC(champion) - AUC(baseline); None where one could not be measured.
+        same: the champion is the baseline still.
+    """
+    if same:
+        return not_applicable(CHAMPION_AGAINST_BASELINE, "the champion is the baseline")
+    few = _too_few(difference)
+    if difference is None or few:
+        return not_applicable(CHAMPION_AGAINST_BASELINE, few)
+    p = above(-difference.value, difference.standard_error)
+    return judged(
+        CHAMPION_AGAINST_BASELINE,
+        p <= limits.false_alarm_rate,
+        f"realized AUC of the champion less the baseline's: {difference.value:+.3f} (standard error "
+        f"{difference.standard_error:.3f}, p of being worse {p:.3f})",
+        numbers={"AUC gain over baseline": difference.value, "standard error of the gain": difference.standard_error},
+    )
+
+
+def calibration(limits: Checks, label: ArrayLike, pd: ArrayLike, weight: ArrayLike | None = None) -> Verdict:
+    """Whether realized bad rates exceed the PDs by ``calibration_tolerance`` or more, beyond chance.
+
+    Jeffreys' test (chance.py) of the mean PD, over all loans and in ten score bands, one-sided: too low a PD is what
+    harms. The ECB tests each grade by itself; here Holm's step over bands and total keeps false alarms of a month at
+    ``false_alarm_rate``. The tolerance is relative (0.10: a PD of 10 % and 11 % bad); 0 leaves the test alone.
+
+    Args:
+        label: (n,) 1 bad, 0 good.
+        pd: (n,) the champion's.
+        weight: (n,) or None; enters by effective sizes.
+    """
+    overall = calibration_table(label, pd, weight, bands=1)
+    if not overall or overall[0].effective_size < MIN_CLASS:
+        return not_applicable(CALIBRATION, f"fewer than {MIN_CLASS} labelled loans with a PD")
+    named: list[tuple[str, Band]] = [("all loans", overall[0])]
+    bands = calibration_table(label, pd, weight, bands=BANDS)
+    named += [(f"{percent(b.pd_from)} to {percent(b.pd_to)}", b) for b in bands]
+    chances = holm([jeffreys(b.bad_rate * b.effective_size, b.effective_size, b.mean_pd) for _, b in named])
+    called = [
+        (name, b)
+        for (name, b), p in zip(named, chances, strict=True)
+        if p <= limits.false_alarm_rate and b.bad_rate >= (1 + limits.calibration_tolerance) * b.mean_pd
+    ]
+    told = "; ".join(f"{name}: {percent(b.bad_rate)} bad, PD {percent(b.mean_pd)}" for name, b in called)
+    total = overall[0]
+    return judged(
+        CALIBRATION,
+        bool(called),
+        f"PDs too low: {told}" if called else f"{percent(total.bad_rate)} bad, mean PD {percent(total.mean_pd)}",
+        numbers={"bad rate over PD": total.bad_rate / total.mean_pd if total.mean_pd > 0 else None, "p": chances[0]},
+        columns=("PD", "loans", "mean PD", "bad rate", "p over all bands"),
+        rows=[
+            (name, b.n_loans, percent(b.mean_pd), percent(b.bad_rate), round(p, 4))
+            for (name, b), p in zip(named, chances, strict=True)
+        ],
+    )
+
+
+def _too_few(*estimates: AucEstimate | None) -> str:
+    if any(e is None for e in estimates):
+        return "a model could not be measured"
+    if any(min(e.bads, e.goods) < MIN_CLASS for e in estimates if e is not None):
+        return f"fewer than {MIN_CLASS} bads or goods"
+    return ""
+
+
+def _told(estimate: AucEstimate) -> str:
+    return f"{estimate.value:.3f} ± {estimate.standard_error:.3f}"

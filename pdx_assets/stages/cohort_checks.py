@@ -1,0 +1,107 @@
+"""Checks of a cohort as it is read: counts against the cohorts before it on the same tape.
+
+The cohorts before are counted from the staged tape and not from the tables, which other runs may be writing: so a
+verdict depends on the tape alone, in whatever order months are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks.base import Verdict
+from pdx_assets.risk.checks.features import FeatureCounts, category_novelty, missing_rate, schema
+from pdx_assets.risk.checks.intake import cohort_volume, row_accounting
+from pdx_assets.risk.checks.performance import bad_rate_shift
+from pdx_assets.risk.cleaning import clean_features, feature_types
+from pdx_assets.risk.tape import CohortRows
+from pdx_assets.stages import tape, verdicts
+from pdx_assets.stages.workspace import Workspace
+
+
+def check_rows(ws: Workspace, cohort: Month, rows: CohortRows) -> Sequence[Verdict]:
+    """Row accounting and volume of a cohort, stored."""
+    counts = tape.open_tape(ws).loan_counts()
+    earlier = [(str(c), n) for c, n in counts.items() if c < cohort]
+    found = [
+        row_accounting(ws.spec.checks, rows.accounting, rows.performance_accounting),
+        cohort_volume(ws.spec.checks, rows.accounting.rows_out, earlier),
+    ]
+    return verdicts.keep(ws, "raw_loans", cohort, found)
+
+
+def check_features(ws: Workspace, cohort: Month, features: pl.DataFrame) -> Sequence[Verdict]:
+    """Schema, missing shares and new categories of a cohort's clean_features, stored."""
+    limits = ws.spec.checks
+    counts = FeatureCounts.of(ws.spec, features)
+    _counted(ws, "feature_counts", cohort, lambda: asdict(counts))
+    earlier = [_features_of(ws, c) for c in _before(ws, cohort)]
+    types = {name: str(dtype) for name, dtype in features.schema.items()}
+    optional = [name for name, column in ws.spec.columns.items() if column.optional]
+    found = [
+        schema(limits, types, feature_types(ws.spec), counts, earlier, optional),
+        missing_rate(limits, counts, earlier),
+        category_novelty(limits, counts, earlier),
+    ]
+    return verdicts.keep(ws, "clean_features", cohort, found)
+
+
+def check_labels(ws: Workspace, cohort: Month, labels: pl.DataFrame) -> Sequence[Verdict]:
+    """The bad rate of a cohort's labels, once known, stored."""
+    bads, goods = known_counts(labels)
+    _counted(ws, "label_counts", cohort, lambda: {"bads": bads, "goods": goods})
+    earlier = []
+    if bads is not None:
+        for c in _before(ws, cohort):
+            counts = _labels_of(ws, c)
+            if counts["bads"] is not None:
+                earlier.append((str(c), counts["bads"], counts["goods"]))
+    return verdicts.keep(ws, "labels", cohort, [bad_rate_shift(ws.spec.checks, bads, goods, earlier)])
+
+
+def known_counts(labels: pl.DataFrame) -> tuple[int | None, int | None]:
+    """Bads and goods among the newest label versions; None, None while any loan's label is unknown."""
+    newest = labels.filter(pl.col("superseded_from").is_null())
+    if not newest.height or (newest["status"] == "unknown").any():
+        return None, None
+    return int((newest["label"] == 1).sum()), int((newest["label"] == 0).sum())
+
+
+def _before(ws: Workspace, cohort: Month) -> list[Month]:
+    earlier = [c for c, n in tape.open_tape(ws).loan_counts().items() if c < cohort and n]
+    return earlier[-ws.spec.checks.reference_cohorts :]
+
+
+def _features_of(ws: Workspace, cohort: Month) -> FeatureCounts:
+    def count() -> dict[str, Any]:
+        loans = tape.open_tape(ws).cohort(cohort).loans
+        return asdict(FeatureCounts.of(ws.spec, clean_features(ws.spec, loans)))
+
+    return FeatureCounts(**_counted(ws, "feature_counts", cohort, count))
+
+
+def _labels_of(ws: Workspace, cohort: Month) -> dict[str, Any]:
+    def count() -> dict[str, Any]:
+        loans = tape.open_tape(ws).cohort(cohort).loans
+        bads, goods = known_counts(tape.labels(ws, cohort, loans, tape.outcomes(ws, cohort, loans)))
+        return {"bads": bads, "goods": goods}
+
+    return _counted(ws, "label_counts", cohort, count)
+
+
+def _counted(ws: Workspace, kind: str, cohort: Month, count: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Counts of a cohort on today's tape: those stored, or made and stored now."""
+    state = tape.tape_state(ws)
+    found = ws.lake.find_document(kind, str(cohort))
+    if found is None or found["tape_state"] != state:
+        with ws.only_one(f"{kind}-{cohort}"):
+            found = ws.lake.find_document(kind, str(cohort))
+            if found is None or found["tape_state"] != state:
+                found = {"tape_state": state, "counts": count()}
+                ws.lake.put_document(kind, str(cohort), found)
+    counts: dict[str, Any] = found["counts"]
+    return counts
