@@ -223,9 +223,9 @@ def _processes() -> BaseContext:
 
 def _urgency(task: Task) -> tuple[Any, ...]:
     order = {"cohort": 0, "window": 1, "decide": 2, "study": 3, "train": 4, "measure": 5}
-    what, *_, last = task.key.split()
-    ranked = MEASURED_FIRST if what in MEASURED_FIRST else SLOWEST_FIRST
-    rank = next((i for i, name in enumerate(ranked) if name in (what, last)), 0)
+    words = task.key.split()
+    ranked = MEASURED_FIRST if task.stage == "measure" else SLOWEST_FIRST
+    rank = next((i for i, name in enumerate(ranked) if name in (words[0], words[-1])), 0)
     # Windows of all months first would delay the first study; a month's windows go with its training.
     return (task.stage != "cohort", task.month.ordinal, order[task.stage], rank)
 

@@ -19,6 +19,9 @@ from pdx_assets.risk.errors import AlertError, TapeUnavailableError
 from pdx_assets.settings import Settings
 from pdx_assets_tests.alerts.servers import free_port
 
+# Partitioned checks, which PDx's own are, are "preview" in Dagster 1.13.
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning")
+
 MONTHS = dg.StaticPartitionsDefinition(["2024-01", "2024-02", "2024-03"])
 # What the fake assets below do, by month.
 behaviour: dict[str, Any] = {}

@@ -121,24 +121,22 @@ def test_a_library_that_fails_in_a_study_is_tried_again_then_leaves_tombstones(
 
 
 def test_studies_run_ahead_are_found_by_their_asset(home: Path) -> None:
-    """With every month an anchor, each study is a run of its own, and the tuning asset only collects them."""
-    spec = small_spec(algorithms=["logistic_regression"])
+    """With every month an anchor, each long study is a run of its own, and the tuning asset only collects them."""
+    spec = small_spec()
     ws = Workspace.of(spec)
     ws.settings.pin(spec.name, profile="paper")
     tasks = runner.plan(ws, runner.months_to_run(ws, None, "2022-08"))
     studies = [t for t in tasks if t.stage == "study"]
     assert {t.key for t in studies} == {
-        f"study 2022-08 {strategy} logistic_regression" for strategy in ("fixed_origin", "rolling_window")
-    }
+        f"study 2022-08 {strategy} xgboost" for strategy in ("fixed_origin", "rolling_window")
+    }, "not the regression's, which take no longer than a run's own events"
     outcomes = runner.run_tasks(ws, tasks, workers=2, report=lambda _: None)
     assert [o.error for o in outcomes if o.error] == [] and len(outcomes) == len(tasks)
     with dg.DagsterInstance.from_config(str(ws.settings.dagster_home)) as instance:
         spent = {}
         for month in ("2022-07", "2022-08"):
             records = instance.fetch_materializations(
-                dg.AssetRecordsFilter(
-                    asset_key=dg.AssetKey(["small", "tuning_logistic_regression"]), asset_partitions=[month]
-                ),
+                dg.AssetRecordsFilter(asset_key=dg.AssetKey(["small", "tuning_xgboost"]), asset_partitions=[month]),
                 limit=1,
             ).records
             assert records[0].asset_materialization is not None
