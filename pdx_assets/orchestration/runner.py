@@ -19,7 +19,8 @@ from importlib import import_module
 from multiprocessing import get_context
 from typing import Any, Literal
 
-from pdx_assets.orchestration.home import WORKER_TAG, prepare_home
+from pdx_assets.orchestration.dead_runs import WORKER_TAG
+from pdx_assets.orchestration.home import prepare_home
 from pdx_assets.orchestration.jobs import JobName, job_name
 from pdx_assets.orchestration.resources import prepare_tracking
 from pdx_assets.orchestration.study import study_op
