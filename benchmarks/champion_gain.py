@@ -27,14 +27,14 @@ def main() -> None:
 
 
 def line(portfolio: str) -> str:
-    from pdx_assets.cli import _workspace
+    from pdx_assets.cli import open_workspace
     from pdx_assets.results import collect
     from pdx_assets.risk.calendar import Month
     from pdx_assets.risk.metrics.comparison import month_stratified
     from pdx_assets.stages.production import realized
     from pdx_assets.stages.scores import read_scores
 
-    ws = _workspace(portfolio)
+    ws = open_workspace(portfolio)
     found = collect(ws)
     champions = [c for c in found["champions"] if c["production"] and c["baseline_production"]]
     baseline = champions[0]["bundle_sha256"]

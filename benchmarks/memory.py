@@ -65,14 +65,14 @@ def every_step(arguments: argparse.Namespace) -> None:
 
 
 def one_step(arguments: argparse.Namespace) -> None:
-    from pdx_assets.cli import _workspace
+    from pdx_assets.cli import open_workspace
     from pdx_assets.orchestration import runner
     from pdx_assets.orchestration.home import enter_dagster_home
     from pdx_assets.risk.calendar import Month
 
-    ws = _workspace(arguments.portfolio)
+    ws = open_workspace(arguments.portfolio)
     enter_dagster_home(ws.settings.dagster_home)
-    runner._enter_worker(ws.spec)
+    runner._enter_worker(ws.spec, dict(os.environ))
     job, asset = arguments.step.split(":")
     error = runner._execute(runner.Task(asset, "train", job, Month.parse(arguments.month), (asset,)))
     if error:

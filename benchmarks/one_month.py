@@ -23,10 +23,10 @@ def month_parser(description: str | None) -> argparse.ArgumentParser:
 
 def pinned_workspace(arguments: argparse.Namespace, profile: ProfileName) -> Workspace:
     """The portfolio in the home of the environment, with a profile and the tape pinned anew."""
-    from pdx_assets.cli import _workspace
+    from pdx_assets.cli import open_workspace
     from pdx_assets.stages.workspace import Workspace
 
-    spec = _workspace(arguments.portfolio).spec
+    spec = open_workspace(arguments.portfolio).spec
     ws = Workspace.of(spec)
     (ws.settings.home / "portfolios" / f"{spec.name}.json").unlink(missing_ok=True)
     tape = str(Path(arguments.tape).resolve()) if arguments.tape else None

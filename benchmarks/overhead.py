@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Mapping
@@ -61,7 +60,7 @@ def measure(arguments: argparse.Namespace) -> None:
     ideal = (fitting + scoring) / WORKERS
     print(f"fitting and tuning {fitting:.1f} s, scoring {scoring:.1f} s: ideal {ideal:.1f} s on {WORKERS} cores")
     print(f"wall {wall:.1f} s, overhead ratio {wall / ideal:.2f}")
-    print(f"peak memory of the largest worker {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MiB")
+    print(f"peak memory of the largest worker {max(o.worker_mib for o in outcomes):.0f} MiB")
 
 
 def seconds_reported(ws: object, month: str) -> tuple[float, float]:

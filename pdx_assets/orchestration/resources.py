@@ -103,13 +103,14 @@ def _close(client: MlflowClient, tracked: TrackedRun, status: str) -> None:
 def _client(uri: str, artifacts: str) -> MlflowClient:
     # The client makes the tables itself where there are none, and four at once break the file for good.
     make_tracking_database(uri, artifacts)
-    _quiet_mlflow()
+    import_mlflow()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri)
 
 
-def _quiet_mlflow() -> None:
+def import_mlflow() -> None:
+    """Import MLflow (half a second), and keep it quiet."""
     # Its usage reports go out to the network.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Imported first, because the import sets these levels: MLflow prints a line per migration, thirty on first use.
@@ -134,7 +135,7 @@ def make_tracking_database(uri: str, artifacts: str) -> None:
     with one_at_a_time(path.with_suffix(".lock")):
         if path.exists():
             return
-        _quiet_mlflow()
+        import_mlflow()
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         scratch = path.with_suffix(".making")

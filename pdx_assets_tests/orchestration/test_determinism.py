@@ -41,7 +41,7 @@ def test_opposite_order_and_one_worker_give_the_same_bytes(home: Path, undisturb
     ws.settings.pin(spec.name, profile="quick", seed=0, tape=None)
     tasks = runner.plan(ws, runner.months_to_run(ws, None, LAST))
     prepare_home(ws.settings)
-    runner._enter_worker(spec)
+    runner._enter_worker(spec, dict(os.environ))
     for task in [t for t in tasks if t.stage == "cohort"][::-1]:
         assert runner._execute(task) is None
     later = [t for t in tasks if t.stage != "cohort"]

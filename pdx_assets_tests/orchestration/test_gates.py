@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def ready(spec: PortfolioSpec) -> Workspace:
     ws = Workspace.of(spec)
     ws.settings.pin(spec.name, profile="quick", seed=0, tape=None)
     prepare_home(ws.settings)
-    runner._enter_worker(spec)
+    runner._enter_worker(spec, dict(os.environ))
     return ws
 
 

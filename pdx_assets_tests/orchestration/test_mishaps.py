@@ -111,7 +111,7 @@ def test_a_library_that_fails_in_a_study_is_tried_again_then_leaves_tombstones(
     from pdx_assets.orchestration.home import prepare_home
 
     prepare_home(ws.settings)
-    runner._enter_worker(spec)
+    runner._enter_worker(spec, dict(os.environ))
     for task in runner.plan(ws, (Month.parse("2022-07"),)):
         assert runner._execute(task) is None, task
     assert len(tried) >= 2, "a second try, since memory may come back"

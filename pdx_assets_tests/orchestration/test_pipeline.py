@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from itertools import pairwise
 from typing import Any
@@ -246,7 +247,7 @@ def test_a_cohort_whose_labels_were_not_written_is_still_to_do(home: object, mon
 
     monkeypatch.setattr(Lake, "write_month", fails_for_labels)
     prepare_home(ws.settings)
-    runner._enter_worker(ws.spec)
+    runner._enter_worker(ws.spec, dict(os.environ))
     cohort = Month.parse("2021-01")
     (task,) = [t for t in runner.plan(ws, (Month.parse("2022-07"),)) if t.key == f"cohort {cohort}"]
     error = runner._execute(task)
@@ -258,7 +259,7 @@ def test_a_challenger_without_its_window_fails_and_leaves_no_tombstone(home: obj
     """It used to leave one: a month launched too early would have been decided without its challengers."""
     ws = _quick(small_spec())
     prepare_home(ws.settings)
-    runner._enter_worker(ws.spec)
+    runner._enter_worker(ws.spec, dict(os.environ))
     month = Month.parse("2022-07")
     asset = "challenger_fixed_window_logistic_regression"
     error = runner._execute(runner.Task("early", "train", "decide", month, (asset,)))
@@ -311,6 +312,6 @@ def _mlflow_statuses(ws: Workspace, asset: str) -> set[str]:
 def _materialize_cohorts_and_month(ws: Workspace, month: str) -> None:
     """In this process, so that a planted failure is seen."""
     prepare_home(ws.settings)
-    runner._enter_worker(ws.spec)
+    runner._enter_worker(ws.spec, dict(os.environ))
     for task in runner.plan(ws, (Month.parse(month),)):
         assert runner._execute(task) is None, task
