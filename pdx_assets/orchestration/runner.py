@@ -21,7 +21,8 @@ from multiprocessing import get_context
 from multiprocessing.context import BaseContext
 from typing import Any, Literal
 
-from pdx_assets.orchestration.home import WORKER_TAG, prepare_home
+from pdx_assets.orchestration.dead_runs import WORKER_TAG
+from pdx_assets.orchestration.home import prepare_home
 from pdx_assets.orchestration.jobs import JobName, job_name
 from pdx_assets.orchestration.resources import import_mlflow, prepare_tracking
 from pdx_assets.orchestration.study import study_op

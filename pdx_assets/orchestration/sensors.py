@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from pdx_assets.orchestration.dead_runs import bury_dead_runs
 from pdx_assets.orchestration.jobs import job_name
 from pdx_assets.orchestration.launching import Requests, Tried, choose
 from pdx_assets.risk.calendar import Month
@@ -63,6 +64,8 @@ def maturity_sensor(
     )
     def maturity(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         ws = Workspace.of(spec)
+        for run in bury_dead_runs(context.instance, launched_here=True):
+            context.log.warning(f"{run.job_name} {run.run_id[:8]} is failed: its worker process was killed.")
         if not _has_read(ws):
             return dg.SkipReason("The tape is being read; the next ticks will tell what is new on it.")
         requests = next_requests(context.instance, ws)

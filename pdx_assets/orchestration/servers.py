@@ -139,6 +139,10 @@ class Servers:
             host = f"[{self.host}]" if ":" in self.host else self.host
             _tell(f"{name:<8} http://{host}:{self.awaited.pop(name)}")
 
+    def pid(self, name: str) -> int:
+        """The process of a server."""
+        return self._processes[name].pid
+
     def stop(self) -> None:
         for server in self._processes.values():
             if server.poll() is None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pdx_assets.orchestration import runner
-from pdx_assets.orchestration.home import bury_dead_runs, prepare_home
+from pdx_assets.orchestration.dead_runs import bury_dead_runs
+from pdx_assets.orchestration.home import prepare_home
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.orchestration.lake_state import lake_state
 from pdx_assets_tests.small_portfolio import small_spec
@@ -84,7 +85,7 @@ def _no_run_is_left_started(ws: Workspace) -> None:
     import dagster as dg
 
     with dg.DagsterInstance.from_config(str(ws.settings.dagster_home)) as instance:
-        bury_dead_runs(instance)
+        bury_dead_runs(instance, launched_here=False)
         statuses = {run.status for run in instance.get_runs()}
     assert statuses <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -18,17 +17,9 @@ from pdx_assets.orchestration.servers import Servers
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
+from pdx_assets_tests.orchestration.served import free_port, put_location
 from pdx_assets_tests.small_portfolio import small_spec
 
-LOCATION = """
-import dagster as dg
-from pdx_assets.definitions import build_definitions
-from pdx_assets_tests.small_portfolio import small_spec
-
-defs = dg.Definitions.merge(
-    build_definitions(small_spec(algorithms=["logistic_regression"])), dg.Definitions(executor=dg.in_process_executor)
-)
-"""
 MONTHS = ["2022-07", "2022-08", "2022-09"]
 # OTV of 2022-07 (2021-05..06) and of 2022-08 (2021-06..07); development of 2022-09 (ends 2021-06), where it moves.
 REVISED = "2021-06"
@@ -42,24 +33,13 @@ ON_DEVELOPMENT = (
 @pytest.fixture
 def location(home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module that the servers can import: the small portfolio."""
-    folder = tmp_path_factory.mktemp("location")
-    (folder / "small_location.py").write_text(LOCATION, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", f"{folder}:{Path(__file__).parents[2]}")
-    return "small_location"
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
-    yield number
+    return put_location(tmp_path_factory.mktemp("location"), monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_sensor_alone_decides_and_a_revised_tape_touches_only_what_rests_on_it(
-    home: Path, location: str, port: int, record_property: Callable[[str, object], None]
+    home: Path, location: str, record_property: Callable[[str, object], None]
 ) -> None:
     ws = Workspace.of(small_spec(algorithms=["logistic_regression"]))
     ws.settings.pin("small", profile="quick", seed=0)
@@ -91,7 +71,7 @@ def test_the_sensor_alone_decides_and_a_revised_tape_touches_only_what_rests_on_
             told.append(f"{len(since)} runs after the revision, {len(runs_before)} before")
 
     live_through(
-        ws, months_to_replay(ws, None, MONTHS[-1]), port=port, report=told.append, module=location, then=revise
+        ws, months_to_replay(ws, None, MONTHS[-1]), port=free_port(), report=told.append, module=location, then=revise
     )
     record_property("told", told)
     assert [line[:7] for line in told[:3]] == MONTHS
