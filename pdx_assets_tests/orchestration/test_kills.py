@@ -52,7 +52,7 @@ def test_whatever_is_killed_everything_is_made_once(
             wait_for_runs(instance, servers)
             servers_are_up = True
             while servers_are_up and kills < KILLS:
-                time.sleep(chance.uniform(0.5, 12))
+                time.sleep(chance.uniform(2, 30))
                 victim = chance.choice(["worker", "worker", "dagster-daemon", "dagster-webserver"])
                 pid = a_worker(instance, chance) if victim == "worker" else servers.pid(victim)
                 if pid is None:
