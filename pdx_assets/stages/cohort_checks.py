@@ -18,6 +18,7 @@ from pdx_assets.risk.checks.features import FeatureCounts, category_novelty, mis
 from pdx_assets.risk.checks.intake import cohort_volume, row_accounting
 from pdx_assets.risk.checks.performance import bad_rate_shift
 from pdx_assets.risk.cleaning import clean_features, feature_types
+from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.tape import CohortRows
 from pdx_assets.stages import tape, verdicts
 from pdx_assets.stages.workspace import Workspace
@@ -86,8 +87,11 @@ def _features_of(ws: Workspace, cohort: Month) -> FeatureCounts:
 
 def _labels_of(ws: Workspace, cohort: Month) -> dict[str, Any]:
     def count() -> dict[str, Any]:
-        loans = tape.open_tape(ws).cohort(cohort).loans
-        bads, goods = known_counts(tape.labels(ws, cohort, loans, tape.outcomes(ws, cohort, loans)))
+        opened = tape.open_tape(ws)
+        rows = opened.cohort(cohort)
+        # Not by the stage's own functions: they keep what a table was made from, and no table is made here.
+        events = outcome_events(ws.spec, rows.loans, rows.performance, opened.as_of)
+        bads, goods = known_counts(label_rows(ws.spec, cohort, rows.loans, events, opened.as_of))
         return {"bads": bads, "goods": goods}
 
     return _counted(ws, "label_counts", cohort, count)

@@ -16,7 +16,9 @@ from pdx_assets.risk import windows
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.checks.catalogue import CHECKS
 from pdx_assets.risk.errors import FirewallError, WaiverError
+from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.cohort_checks import check_labels
 from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.verdicts import GATES, blocking
 from pdx_assets.stages.waivers import gates, waive, waivers
@@ -207,6 +209,23 @@ def test_every_month_of_a_finished_home_has_its_verdicts(finished: Workspace) ->
     assert len(drift["moved"]) == len(drift["psi"]) + 1
     for moved in drift["moved"][:-1]:
         assert moved["psi"] == drift["psi"][moved["name"]]
+
+
+def test_counting_the_cohorts_before_leaves_no_word_of_their_tables(home: Path) -> None:
+    """The bad-rate check counts a dozen earlier cohorts from the tape.
+
+    It did so by the stage that makes their tables, which notes what a table was made from: under a moving clock the
+    sensor took a dozen outcomes for stale at every step, and gave up on them in the fifth month of a replay.
+    """
+    ws = Workspace.of(small_spec())
+    opened, cohort = open_tape(ws), Month.parse("2021-08")
+    rows = opened.cohort(cohort)
+    labels = label_rows(
+        ws.spec, cohort, rows.loans, outcome_events(ws.spec, rows.loans, rows.performance, opened.as_of), opened.as_of
+    )
+    (verdict,) = check_labels(ws, cohort, labels)
+    assert verdict.status == "passed" and len(verdict.rows) > 1, "it looked at the cohorts before"
+    assert ws.lake.keys("made_from") == []
 
 
 def test_verdicts_do_not_depend_on_the_order_months_are_read_in(
