@@ -11,6 +11,7 @@ import typer
 
 from pdx_assets import __version__
 from pdx_assets.commands import alerts, governance, replay, waive
+from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -34,8 +35,6 @@ app = typer.Typer(
 )
 
 alerts.register(app)
-
-PortfolioName = Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")]
 
 
 def main() -> None:
@@ -64,17 +63,12 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def run(
     portfolio: PortfolioName,
-    first: Annotated[
-        str | None,
-        typer.Option("--from", metavar="YYYY-MM", help="First production month; default the portfolio's p0."),
-    ] = None,
+    first: FirstMonth = None,
     last: Annotated[
         str | None,
         typer.Option("--to", metavar="YYYY-MM", help="Last production month; default the last whose labels are known."),
     ] = None,
-    tape: Annotated[
-        str | None, typer.Option(help="File, folder or glob to read loans from instead of the YAML's path; remembered.")
-    ] = None,
+    tape: TapePath = None,
     profile: Annotated[
         Literal["quick", "standard", "paper"] | None,
         typer.Option(help="How much tuning: quick (a look), standard (the default), paper (every month tuned anew)."),

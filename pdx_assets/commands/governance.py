@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pdx_assets.commands.options import PortfolioName
 from pdx_assets.risk.errors import PdxError
 
 if TYPE_CHECKING:
     from pdx_assets.stages.governance import Recorded
     from pdx_assets.stages.workspace import Workspace
 
-PortfolioName = Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")]
 Reason = Annotated[str, typer.Option(help="Why, in words that an auditor understands later; recorded for good.")]
 By = Annotated[str | None, typer.Option(metavar="NAME", help="Who gives the order; default the user of this machine.")]
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
@@ -14,18 +16,13 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    portfolio: Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")],
-    first: Annotated[
-        str | None,
-        typer.Option("--from", metavar="YYYY-MM", help="First production month; default the portfolio's p0."),
-    ] = None,
+    portfolio: PortfolioName,
+    first: FirstMonth = None,
     last: Annotated[
         str | None,
         typer.Option("--to", metavar="YYYY-MM", help="Last production month; default the last that can be decided."),
     ] = None,
-    tape: Annotated[
-        str | None, typer.Option(help="File, folder or glob to read loans from instead of the YAML's path; remembered.")
-    ] = None,
+    tape: TapePath = None,
     profile: Annotated[
         Literal["quick", "standard", "paper"] | None, typer.Option(help="How much tuning, as in `pdx run`.")
     ] = None,

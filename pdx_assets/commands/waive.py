@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-PortfolioName = Annotated[str, typer.Argument(help="A folder under pdx_assets/defs, such as demo or lendingclub.")]
+from pdx_assets.commands.options import PortfolioName
 
 
 def register(app: typer.Typer) -> None:

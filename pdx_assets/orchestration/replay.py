@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from pdx_assets.files import write_whole
 from pdx_assets.orchestration.servers import Servers, started
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, PdxError
@@ -105,10 +106,7 @@ def live_through(
 
 def set_clock(settings: Settings, day: date) -> None:
     """Set the clock that every process on this home reads."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    scratch = settings.clock_file.with_suffix(f".{os.getpid()}")
-    scratch.write_text(f"{day.isoformat()}\n", encoding="utf-8")
-    scratch.replace(settings.clock_file)
+    write_whole(settings.clock_file, f"{day.isoformat()}\n")
 
 
 @contextlib.contextmanager
@@ -120,7 +118,7 @@ def _clock_put_back(settings: Settings) -> Iterator[None]:
         if before is None:
             settings.clock_file.unlink(missing_ok=True)
         else:
-            settings.clock_file.write_text(before, encoding="utf-8")
+            write_whole(settings.clock_file, before)
 
 
 def wait_until_settled(ws: Workspace, servers: Servers, instance: dg.DagsterInstance) -> int:

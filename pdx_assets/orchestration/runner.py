@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.context import BaseContext
@@ -260,6 +261,7 @@ def _prepare_training(portfolio: str) -> None:
     prepare_tracking(portfolio)
 
 
+@cache
 def _import_for_training() -> None:
     slow = ("torch", "optuna", "sklearn.linear_model", "matplotlib.figure", "matplotlib.backends.backend_agg")
     # Importing makes nothing but what stays: going through it for garbage again and again took a fifth of the time.

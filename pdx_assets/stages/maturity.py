@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from pdx_assets.files import write_whole
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.maturity import Wanted, wanted
 from pdx_assets.risk.tape import StagedTape
@@ -58,9 +58,7 @@ def _all_contents(ws: Workspace, tape: StagedTape, declared: str) -> dict[Month,
         with ws.only_one("contents"):
             if not path.exists():
                 found = as_document(cohort_contents(ws.spec, tape))
-                scratch = path.with_suffix(f".{os.getpid()}.partial")
-                scratch.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-                scratch.replace(path)
+                write_whole(path, json.dumps(found, indent=1) + "\n")
     return _from_file(path)
 
 
