@@ -1,0 +1,71 @@
+"""Declarations of columns: roles and types, the loan's identity, ratios."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pdx_assets.risk.spec.base import Declared
+
+Role = Literal["id", "borrower", "date", "feature", "price", "outcome", "protected", "weight", "ignore"]
+Dtype = Literal["number", "category", "date", "text"]
+
+
+class Column(Declared):
+    """One column of the tape."""
+
+    role: Role
+    dtype: Dtype = "number"
+    unit: str | None = Field(None, description="USD, months, percent, ...: shown in the UI")
+    description: str = ""
+    format: str | None = Field(None, description="strptime format of a date, such as %b-%Y")
+    extract: str | None = Field(None, description="regular expression whose first group is the value")
+    replace: dict[str, str | float | None] = Field(
+        default_factory=dict, description="exact cell values to replace before parsing"
+    )
+    optional: bool = Field(False, description="may be absent from the tape: then it is missing on every row")
+
+    @field_validator("extract")
+    @classmethod
+    def _one_group(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                groups = re.compile(value).groups
+            except re.error as error:
+                raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+            if groups != 1:
+                raise ValueError(f"{value!r} has {groups} groups, expected exactly one in parentheses")
+        return value
+
+    @model_validator(mode="after")
+    def _date_has_format(self) -> Column:
+        if self.dtype == "date" and not self.format:
+            raise ValueError("a date column needs a format, such as '%b-%Y' for Dec-2011")
+        return self
+
+
+class LoanId(Declared):
+    """Where the loan's identity comes from.
+
+    ``derive_from`` names application-time columns; the id is a hash of them plus an ordinal for exact
+    repeats. With both, the column wins where it is filled in.
+    """
+
+    column: str | None = None
+    derive_from: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> LoanId:
+        if self.column is None and not self.derive_from:
+            raise ValueError("name the id column, or the application-time columns to derive_from")
+        return self
+
+
+class Ratio(Declared):
+    """A feature made of two others: numerator / denominator, missing where the denominator is not above 0."""
+
+    numerator: str
+    denominator: str
+    description: str = ""

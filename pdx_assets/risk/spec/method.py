@@ -1,0 +1,103 @@
+"""Declarations of the method: windows, strategies, tuning, the decision and the limits of checks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pdx_assets.risk.calendar import Frequency
+from pdx_assets.risk.spec.base import Declared, month_text
+
+Strategy = Literal["fixed_window", "fixed_origin", "rolling_window"]
+AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network"]
+PolicyName = Literal["paper"]
+ProfileName = Literal["quick", "standard", "paper"]
+
+
+class Windows(Declared):
+    """The window plan, in periods; every bound inclusive (windows.py)."""
+
+    frequency: Frequency = "month"
+    development: int = Field(ge=1, description="D")
+    otv: int = Field(ge=1, description="O")
+    gap: int = Field(ge=0, description="G, between OTV and production, exclusive; at least the horizon")
+    first_production: str = Field(description="p0")
+
+    _check_month = field_validator("first_production", mode="before")(month_text)
+
+
+class Profile(Declared):
+    """How much work a run spends on tuning."""
+
+    trials: int = Field(ge=1, description="Optuna trials per study")
+    retune_every: int = Field(ge=1, description="periods between anchors; 1 is the paper's way")
+
+
+def _default_profiles() -> dict[ProfileName, Profile]:
+    return {
+        "quick": Profile(trials=4, retune_every=12),
+        "standard": Profile(trials=20, retune_every=12),
+        "paper": Profile(trials=30, retune_every=1),
+    }
+
+
+class Tuning(Declared):
+    """Optuna on ITV, at anchors."""
+
+    objective: Literal["auc", "composite"] = "auc"
+    profiles: dict[ProfileName, Profile] = Field(default_factory=_default_profiles)
+
+    @field_validator("profiles")
+    @classmethod
+    def _undeclared_stay(cls, value: dict[ProfileName, Profile]) -> dict[ProfileName, Profile]:
+        return {**_default_profiles(), **value}
+
+
+class CutOff(Declared):
+    """The PD above which an application is declined.
+
+    Either ``pd``, or ``approval_rate``: then the first decision fixes the PD that approves that share
+    of its OTV loans, records it, and later decisions carry it on.
+    """
+
+    pd: float | None = Field(None, gt=0, lt=1)
+    approval_rate: float | None = Field(None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> CutOff:
+        if (self.pd is None) == (self.approval_rate is None):
+            raise ValueError("give either pd or approval_rate")
+        return self
+
+
+class Decision(Declared):
+    """How the champion is chosen, and how long models are kept to compete again."""
+
+    policy: PolicyName = "paper"
+    metric: Literal["auc"] = "auc"
+    min_bads: int = Field(30, ge=1)
+    min_goods: int = Field(30, ge=1)
+    cut_off: CutOff = CutOff(approval_rate=0.8)
+    max_approval_rate_change: float = Field(0.05, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
+    max_expected_bad_rate_change: float = Field(0.01, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
+    keep_months: int = Field(12, ge=1, description="periods a bundle is scored on, the one it was trained for included")
+
+
+class Checks(Declared):
+    """Thresholds of the checks (risk/checks/), and the limits drawn into the drift picture."""
+
+    psi_warning: float = Field(0.10, gt=0, description="PSI from which a shift beyond chance fails its check")
+    psi_alarm: float = Field(0.25, gt=0, description="PSI from which it is called an alarm")
+    false_alarm_rate: float = Field(0.05, gt=0, lt=1, description="of a check and month in which nothing happened")
+    reference_cohorts: int = Field(12, ge=1, description="earlier cohorts a new one is compared with, at most")
+    min_reference_cohorts: int = Field(3, ge=1, description="with fewer, such a check does not apply")
+    max_rejected_share: float = Field(0.10, ge=0, le=1, description="of a cohort's rows; above it the month is blocked")
+    volume_score: float = Field(3.5, gt=0, description="robust z-score of a cohort's loans: beyond it, odd")
+    volume_extreme: float = Field(4.0, gt=1, description="factor off the median: odd and beyond it, blocked")
+    missing_shift: float = Field(0.05, ge=0, le=1, description="move of a feature's missing share")
+    novelty_share: float = Field(0.01, ge=0, le=1, description="share of a category never seen before")
+    bad_rate_shift: float = Field(0.25, ge=0, description="relative move of a newly known bad rate")
+    otv_auc_floor: float = Field(0.55, ge=0, le=1, description="AUC of the champion on OTV")
+    auc_drop: float = Field(0.03, ge=0, le=1, description="from OTV to production")
+    calibration_tolerance: float = Field(0.10, ge=0, description="relative excess of bad rate over PD")

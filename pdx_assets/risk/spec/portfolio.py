@@ -1,0 +1,217 @@
+"""One portfolio: all its declarations together, and what must agree between them."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from pydantic import Field, field_validator, model_validator
+
+from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
+from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
+from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role
+from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.method import (
+    AlgorithmName,
+    Checks,
+    Decision,
+    Profile,
+    ProfileName,
+    Strategy,
+    Tuning,
+    Windows,
+)
+from pdx_assets.risk.spec.tape import Tape
+
+NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}\Z")  # $ would let a trailing newline through
+
+
+class PortfolioSpec(Declared):
+    """One loan book: one schema, one label, one window plan."""
+
+    name: str = Field(description="lower-case letters, digits and underscores; prefix of every asset key")
+    title: str = ""
+    description: str = ""
+    owners: tuple[str, ...] = Field((), description="e-mail addresses, or team:name")
+    tape: Tape
+    loan_id: LoanId
+    columns: dict[str, Column]
+    ratios: dict[str, Ratio] = Field(default_factory=dict)
+    use_price: bool = Field(False, description="let columns of role price in as features")
+    exclusions: tuple[Condition, ...] = ()
+    label: Label
+    windows: Windows
+    strategies: tuple[Strategy, ...] = ("fixed_window", "fixed_origin", "rolling_window")
+    algorithms: tuple[AlgorithmName, ...] = (
+        "logistic_regression",
+        "random_forest",
+        "xgboost",
+        "neural_network",
+    )
+    tuning: Tuning = Tuning()
+    decision: Decision = Decision()
+    checks: Checks = Checks()
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, value: str) -> str:
+        if not NAME.match(value):
+            raise ValueError(f"got {value!r}, expected lower-case letters, digits and underscores, at most 40")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PortfolioSpec:
+        dates = self.named("date")
+        if len(dates) != 1:
+            raise LocatedError(
+                f"columns of role date: {dates}, expected exactly one, the origination date", "columns", *dates[1:2]
+            )
+        if self.columns[dates[0]].dtype != "date":
+            raise LocatedError(
+                f"column {dates[0]!r} has role date but dtype {self.columns[dates[0]].dtype!r}, expected 'date'",
+                *("columns", dates[0], "dtype"),
+            )
+        singles: tuple[Role, ...] = ("id", "borrower", "weight")
+        for role in singles:
+            if len(self.named(role)) > 1:
+                raise LocatedError(
+                    f"columns of role {role}: {self.named(role)}, expected at most one", "columns", self.named(role)[1]
+                )
+        self._references_exist()
+        if not self.feature_columns:
+            raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
+        if "fixed_window" not in self.strategies:
+            raise LocatedError(
+                "strategies lack fixed_window: it is the baseline every champion is compared with", "strategies"
+            )
+        for field in ("strategies", "algorithms"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values) or not values:
+                raise LocatedError(f"{field} is {list(values)}, expected each at most once and at least one", field)
+        self._plan_is_possible()
+        return self
+
+    def _references_exist(self) -> None:
+        wanted = self._references()
+        missing = [(column, at) for column, at in wanted if column not in self.columns]
+        if missing:
+            listed = ", ".join(f"{column!r} ({'.'.join(map(str, at))})" for column, at in missing)
+            raise LocatedError(f"not declared under columns: {listed}", *missing[0][1])
+        for name, at in wanted:
+            column = self.columns[name]
+            where = ".".join(map(str, at))
+            if at[0] == "ratios" and column.role not in ("feature", "price"):
+                raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected a feature", *at)
+            if at[0] == "ratios" and column.dtype not in ("number", "date"):
+                raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a number", *at)
+            if at[0] == "exclusions" and column.role == "outcome":
+                raise LocatedError(
+                    f"{where} uses the outcome column {name!r}: a loan would be dropped for what happened to it later, "
+                    "in months that could not know; use label.indeterminate, which takes effect once it is known",
+                    *at,
+                )
+            if at[:2] == ("loan_id", "derive_from") and column.role == "outcome":
+                raise LocatedError(f"{where} uses the outcome column {name!r}: the id would change as loans age", *at)
+            if at[:2] in (("tape", "as_of_columns"), ("label", "definition")) and column.role != "outcome":
+                # As a feature it would tell the model what it is asked to predict.
+                raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected an outcome", *at)
+            if (at[:2] == ("tape", "as_of_columns") or at[-1] == "last_payment") and column.dtype != "date":
+                raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a date", *at)
+        if isinstance(self.label.definition, DaysPastDue) and self.tape.performance is None and not self.tape.simulated:
+            raise LocatedError(
+                "a days_past_due label needs tape.performance, the monthly repayment rows", "label", "definition"
+            )
+
+    def _references(self) -> list[tuple[str, tuple[int | str, ...]]]:
+        """Every column named outside ``columns``, with the path to where."""
+        found: list[tuple[str, tuple[int | str, ...]]] = []
+        found += [(c, ("tape", "as_of_columns", i)) for i, c in enumerate(self.tape.as_of_columns)]
+        found += [(r.column, ("exclusions", i, "column")) for i, r in enumerate(self.exclusions)]
+        found += [(r.column, ("label", "indeterminate", i, "column")) for i, r in enumerate(self.label.indeterminate)]
+        found += [(c, ("loan_id", "derive_from", i)) for i, c in enumerate(self.loan_id.derive_from)]
+        if self.loan_id.column:
+            found.append((self.loan_id.column, ("loan_id", "column")))
+        rule = self.label.definition
+        if isinstance(rule, LastPaymentAndStatus):
+            found.append((rule.status, ("label", "definition", "status")))
+            found.append((rule.last_payment, ("label", "definition", "last_payment")))
+        for name, ratio in self.ratios.items():
+            found.append((ratio.numerator, ("ratios", name, "numerator")))
+            found.append((ratio.denominator, ("ratios", name, "denominator")))
+        return found
+
+    def _plan_is_possible(self) -> None:
+        plan, periods = self.windows, self.periods
+        gap_months = plan.gap * periods.months
+        p0 = Month.parse(plan.first_production)
+        # Four years hold every length of month: a delay of 30 days fits most months and not a February.
+        for production in periods.span(p0, p0 + 47):
+            last_otv = periods.shift(production, -(plan.gap + 1))
+            known = self.known_on(last_otv)
+            if gap_months < self.label.horizon_months or known > decision_date(production):
+                raise LocatedError(
+                    f"windows.gap is {gap_months} months but the label needs {self.label.horizon_months} months and "
+                    f"{self.label.reporting_delay_days} days: cohort {last_otv} is known on {known}, "
+                    f"after the decision date {decision_date(production)}",
+                    *("windows", "gap"),
+                )
+        for field, month in (
+            ("windows.first_production", p0),
+            ("tape.first_cohort", Month.parse(self.tape.first_cohort)),
+        ):
+            if periods.of(month.first_day) != month:
+                raise LocatedError(
+                    f"{field} is {month}, expected the first month of a {plan.frequency}", *field.split(".")
+                )
+        needed = periods.shift(p0, -(plan.gap + plan.otv + plan.development))
+        if needed < Month.parse(self.tape.first_cohort):
+            earliest = periods.shift(Month.parse(self.tape.first_cohort), plan.gap + plan.otv + plan.development)
+            raise LocatedError(
+                f"the first development window starts {needed}, before the first cohort {self.tape.first_cohort}: "
+                f"first_production can be {earliest} at the earliest",
+                *("windows", "first_production"),
+            )
+
+    def known_on(self, cohort: Month) -> date:
+        """The first day on which every label of ``cohort`` is known (design: *known*)."""
+        return known_on(cohort, self.label.horizon_months, self.periods, self.label.reporting_delay_days)
+
+    def named(self, role: Role) -> list[str]:
+        """Columns of a role, in declared order."""
+        return [name for name, column in self.columns.items() if column.role == role]
+
+    @property
+    def periods(self) -> Periods:
+        return Periods(self.windows.frequency)
+
+    @property
+    def p0(self) -> Month:
+        return Month.parse(self.windows.first_production)
+
+    @property
+    def first_cohort(self) -> Month:
+        return Month.parse(self.tape.first_cohort)
+
+    @property
+    def origination_column(self) -> str:
+        return self.named("date")[0]
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """Tape columns a model may learn from, in declared order; prices only when let in."""
+        roles = ("feature", "price") if self.use_price else ("feature",)
+        return [name for name, column in self.columns.items() if column.role in roles and column.dtype != "text"]
+
+    @property
+    def number_features(self) -> list[str]:
+        """Numeric model features of clean_features: numbers, dates as days, ratios."""
+        numbers = [c for c in self.feature_columns if self.columns[c].dtype in ("number", "date")]
+        # A ratio of a price is a price: it comes in and stays out with it.
+        return numbers + [name for name, r in self.ratios.items() if {r.numerator, r.denominator} <= set(numbers)]
+
+    @property
+    def category_features(self) -> list[str]:
+        return [c for c in self.feature_columns if self.columns[c].dtype == "category"]
+
+    def profile(self, name: ProfileName) -> Profile:
+        return self.tuning.profiles[name]
