@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pdx_assets.risk.calendar import Month, decision_date
+from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.spec import Strategy
 from pdx_assets.risk.windows import (
@@ -17,6 +17,7 @@ from pdx_assets.risk.windows import (
     build_manifest,
     development_months,
     labelled,
+    labels_day,
     otv_months,
 )
 from pdx_assets.stages.made import keep_window
@@ -62,7 +63,7 @@ def development(ws: Workspace, manifest: Mapping[str, Any]) -> Development:
 def otv_loans(ws: Workspace, manifest: Mapping[str, Any]) -> pl.DataFrame:
     """The labelled loans of a manifest's OTV window: clean_features columns plus ``label``."""
     features, labels = _read(ws, manifest, "otv")
-    return labelled(features, labels, on=decision_date(Month.parse(manifest["production_month"])))
+    return labelled(features, labels, on=labels_day(ws.spec, Month.parse(manifest["production_month"])))
 
 
 def _read(ws: Workspace, manifest: Mapping[str, Any], part: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -6,7 +6,15 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
-from pdx_assets.risk.spec.label import ChargedOff, DaysPastDue, Label, LastPaymentAndStatus, ReadyFlag, RepaymentDates
+from pdx_assets.risk.spec.label import (
+    NOT_KNOWABLE,
+    ChargedOff,
+    DaysPastDue,
+    Label,
+    LastPaymentAndStatus,
+    ReadyFlag,
+    RepaymentDates,
+)
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -24,6 +32,7 @@ from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, Simulated
 
 __all__ = [
     "NAME",
+    "NOT_KNOWABLE",
     "AlgorithmName",
     "ChargedOff",
     "Checks",

@@ -139,19 +139,15 @@ class PortfolioSpec(Declared):
 
     def _plan_is_possible(self) -> None:
         plan, periods = self.windows, self.periods
-        gap_months = plan.gap * periods.months
         p0 = Month.parse(plan.first_production)
-        # Four years hold every length of month: a delay of 30 days fits most months and not a February.
-        for production in periods.span(p0, p0 + 47):
-            last_otv = periods.shift(production, -(plan.gap + 1))
-            known = self.known_on(last_otv)
-            if gap_months < self.label.horizon_months or known > decision_date(production):
-                raise LocatedError(
-                    f"windows.gap is {gap_months} months but the label needs {self.label.horizon_months} months and "
-                    f"{self.label.reporting_delay_days} days: cohort {last_otv} is known on {known}, "
-                    f"after the decision date {decision_date(production)}",
-                    *("windows", "gap"),
-                )
+        too_late = self._not_knowable()
+        if too_late and not self.hindsight:
+            raise LocatedError(too_late, "windows", "gap")
+        if self.hindsight and not too_late:
+            raise LocatedError(
+                "every label of this plan is known on its decision date: results would be marked for nothing",
+                *("label", "accepts_labels_not_knowable_in_time"),
+            )
         for field, month in (
             ("windows.first_production", p0),
             ("tape.first_cohort", Month.parse(self.tape.first_cohort)),
@@ -169,9 +165,37 @@ class PortfolioSpec(Declared):
                 *("windows", "first_production"),
             )
 
+    def _not_knowable(self) -> str | None:
+        """Which cohort's labels the plan needs before they are known; None where there is no such cohort."""
+        plan, periods, horizon = self.windows, self.periods, self.label.horizon_months
+        if horizon is None:
+            return "the label is ever, which no decision date knows"
+        gap_months = plan.gap * periods.months
+        # Four years hold every length of month: a delay of 30 days fits most months and not a February.
+        for production in periods.span(self.p0, self.p0 + 47):
+            last_otv = periods.shift(production, -(plan.gap + 1))
+            known = self.known_on(last_otv)
+            if gap_months < horizon or known > decision_date(production):
+                return (
+                    f"windows.gap is {gap_months} months but the label needs {horizon} months and "
+                    f"{self.label.reporting_delay_days} days: cohort {periods.spoken(last_otv)} is known on {known}, "
+                    f"after the decision date {decision_date(production)} of {periods.spoken(production)}. "
+                    "Widen the gap; to repeat published work in hindsight all the same, "
+                    "label.accepts_labels_not_knowable_in_time"
+                )
+        return None
+
+    @property
+    def hindsight(self) -> bool:
+        """Whether windows use labels nobody could know on the decision date, as the spec accepts in so many words."""
+        return self.label.accepts_labels_not_knowable_in_time
+
     def known_on(self, cohort: Month) -> date:
-        """The first day on which every label of ``cohort`` is known (design: *known*)."""
-        return known_on(cohort, self.label.horizon_months, self.periods, self.label.reporting_delay_days)
+        """The first day on which every label of ``cohort`` is known (design: *known*).
+
+        Without a horizon, the first day on which a look at the tape gives every loan of it a label.
+        """
+        return known_on(cohort, self.label.horizon_months or 0, self.periods, self.label.reporting_delay_days)
 
     def named(self, role: Role) -> list[str]:
         """Columns of a role, in declared order."""
