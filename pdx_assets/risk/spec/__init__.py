@@ -5,7 +5,7 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 """
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
+from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role, SamplingWeights
 from pdx_assets.risk.spec.label import (
     NOT_KNOWABLE,
     ChargedOff,
@@ -58,6 +58,7 @@ __all__ = [
     "ReadyFlag",
     "RepaymentDates",
     "Role",
+    "SamplingWeights",
     "SimulatedLender",
     "Strategy",
     "Tape",

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role
+from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role, SamplingWeights
 from pdx_assets.risk.spec.label import DaysPastDue, Label
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
@@ -42,6 +42,12 @@ class PortfolioSpec(Declared):
     ratios: dict[str, Ratio] = Field(default_factory=dict)
     use_price: bool = Field(False, description="let columns of role price in as features")
     exclusions: tuple[Condition, ...] = ()
+    sampling_weights: SamplingWeights | None = Field(
+        None,
+        # What was hashed of a portfolio without it stays as it was.
+        exclude_if=lambda declared: declared is None,
+        description="for a tape that is a sample drawn by outcome",
+    )
     label: Label
     windows: Windows
     strategies: tuple[Strategy, ...] = ("fixed_window", "fixed_origin", "rolling_window")
@@ -80,6 +86,10 @@ class PortfolioSpec(Declared):
                 raise LocatedError(
                     f"columns of role {role}: {self.named(role)}, expected at most one", "columns", self.named(role)[1]
                 )
+        if self.sampling_weights is not None and self.named("weight"):
+            raise LocatedError(
+                f"column {self.named('weight')[0]!r} has role weight already: give one of the two", "sampling_weights"
+            )
         self._references_exist()
         if not self.feature_columns:
             raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
@@ -129,6 +139,8 @@ class PortfolioSpec(Declared):
         found += [(r.column, ("exclusions", i, "column")) for i, r in enumerate(self.exclusions)]
         found += [(r.column, ("label", "indeterminate", i, "column")) for i, r in enumerate(self.label.indeterminate)]
         found += [(c, ("loan_id", "derive_from", i)) for i, c in enumerate(self.loan_id.derive_from)]
+        if self.sampling_weights is not None:
+            found.append((self.sampling_weights.column, ("sampling_weights", "column")))
         if self.loan_id.column:
             found.append((self.loan_id.column, ("loan_id", "column")))
         found += [(c, ("label", "definition", key)) for key, c in self.label.references.items()]
@@ -200,6 +212,11 @@ class PortfolioSpec(Declared):
     def named(self, role: Role) -> list[str]:
         """Columns of a role, in declared order."""
         return [name for name, column in self.columns.items() if column.role == role]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether loans have sample weights, by a column or by a rule: clean_features then has ``weight``."""
+        return bool(self.named("weight")) or self.sampling_weights is not None
 
     @property
     def periods(self) -> Periods:
