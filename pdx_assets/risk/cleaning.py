@@ -51,15 +51,24 @@ def clean_features(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.DataFrame:
         "borrower_hash": borrower_hashes(spec, loans),
         "application_date": applied,
     }
-    for name in spec.named("weight"):
-        cleaned["weight"] = _column(spec, loans, name).cast(pl.Float32)
-    if spec.sampling_weights is not None:
-        cleaned["weight"] = sampling_weights(spec, loans, loans["source_file"]).cast(pl.Float32)
+    if spec.is_weighted:
+        cleaned["weight"] = loan_weights(spec, loans)
     for name in spec.number_features:
         cleaned[name] = _number(spec, loans, name, applied).cast(pl.Float32)
     for name in (*spec.category_features, *spec.named("protected")):
         cleaned[name] = _column(spec, loans, name).cast(pl.String)
     return pl.DataFrame([series.alias(name) for name, series in cleaned.items()]).sort("loan_id")
+
+
+def loan_weights(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.Series:
+    """Float32 sample weight of each loan, by the column of role weight or by ``sampling_weights``.
+
+    Args:
+        loans: raw_loans of a portfolio that is weighted, in any order.
+    """
+    if spec.sampling_weights is not None:
+        return sampling_weights(spec, loans, loans["source_file"]).cast(pl.Float32)
+    return _column(spec, loans, spec.named("weight")[0]).cast(pl.Float32)
 
 
 def feature_types(spec: PortfolioSpec) -> dict[str, str]:
