@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 
-from pdx_assets.risk.outcomes.charged_off import CHARGED_OFF, UNDATED, from_charge_off
+from pdx_assets.risk.outcomes.charged_off import CHARGED_OFF, UNDATED, from_charge_off, undated
 from pdx_assets.risk.outcomes.days_past_due import from_performance
 from pdx_assets.risk.outcomes.last_payment import from_last_payment
 from pdx_assets.risk.outcomes.ready_flag import FLAGGED_BAD, FLAGGED_GOOD, flags, from_flag
@@ -61,15 +61,11 @@ def says_nothing(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.Series:
     rule = spec.label.definition
     if isinstance(rule, ReadyFlag):
         return flags(spec, rule, loans).is_null()
+    if isinstance(rule, ChargedOff) and spec.label.horizon_months is not None:
+        return undated(spec, rule, loans)
     if isinstance(rule, RepaymentDates):
         return due_days(spec, rule, loans).is_null()
     return pl.Series([False]).new_from_index(0, loans.height)
-
-
-def undated(spec: PortfolioSpec, events: pl.DataFrame) -> pl.DataFrame:
-    """Loans (``cohort``, ``loan_id``) that turned bad on a day nobody can say, where the label asks for the day."""
-    nobody_can_say = (pl.col("event") == UNDATED) & (UNDATED not in bad_events(spec))
-    return events.filter(nobody_can_say).select("cohort", "loan_id")
 
 
 def flag_known(spec: PortfolioSpec, events: pl.DataFrame) -> pl.DataFrame | None:

@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.outcomes.definitions import bad_events, flag_known, says_nothing, undated
+from pdx_assets.risk.outcomes.definitions import bad_events, flag_known, says_nothing
 from pdx_assets.risk.outcomes.tables import LABEL_SCHEMA, horizon_ends
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_rows import first_rule
@@ -37,8 +37,8 @@ def label_rows(
     declared indeterminate rule holds has status ``indeterminate`` and a null label whatever happened: from
     that day on by a rule on an application-time column, and only from the as-of date by a rule on an outcome
     column, since nobody could have read that column earlier. It is indeterminate too from the first day on where
-    the definition has nothing to go by (a blank flag, no due date), and from the as-of date where it was charged
-    off on a day that the tape does not say. A ready flag is not known before its own known-from date. Without a
+    the definition has nothing to go by: a blank flag, no due date, a charge-off on a day the tape does not say.
+    A ready flag is not known before its own known-from date. Without a
     horizon every label is known from the as-of date only: it is what the tape says then.
     """
     base = loans.select("cohort", "loan_id")
@@ -49,7 +49,6 @@ def label_rows(
     early = tuple(r for r in spec.label.indeterminate if r not in late)
     undecided, overruled = (first_rule(spec, loans, rules).is_not_null() for rules in (early, late))
     undecided |= says_nothing(spec, loans)
-    overruled |= _among(base, undated(spec, events))
     if spec.label.horizon_months is None:
         first = as_of
     base = base.with_columns(
@@ -115,13 +114,6 @@ def label_view(labels: pl.DataFrame, on: date) -> pl.DataFrame:
     valid = labels.filter(holds)
     others = labels.select(LOAN).unique().join(valid, on=LOAN, how="anti")
     return _sorted(pl.concat([valid, others.with_columns(pl.lit("unknown").alias("status"))], how="diagonal"))
-
-
-def _among(base: pl.DataFrame, loans: pl.DataFrame) -> pl.Series:
-    if not loans.height:
-        return pl.Series([False]).new_from_index(0, base.height)
-    marked = loans.unique().with_columns(pl.lit(True).alias("marked"))
-    return base.join(marked, on=LOAN, how="left", maintain_order="left")["marked"].fill_null(False)
 
 
 def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
