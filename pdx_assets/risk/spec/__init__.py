@@ -1,7 +1,7 @@
 """What a portfolio declares, validated.
 
 Only declarations live here; spec_file.py reads them from YAML. What they mean is in the module of the
-stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, policy.py.
+stage that obeys them: tape.py, cleaning.py, outcomes/, windows.py, models/, policy.py.
 """
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
