@@ -10,7 +10,7 @@ from typing import Any
 from pdx_assets.risk.errors import SpecError
 from pdx_assets.risk.spec import PortfolioSpec
 
-_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 
 
 def expand_variables(text: str, *, where: str) -> str:
@@ -29,7 +29,7 @@ def expand_variables(text: str, *, where: str) -> str:
             )
         return found
 
-    return _VARIABLE.sub(value, text)
+    return VARIABLE.sub(value, text)
 
 
 def load_spec(path: Path) -> PortfolioSpec:
@@ -72,7 +72,7 @@ def validate_spec(attributes: Any, *, node: Any, path: Path) -> PortfolioSpec:
             lines.append(f"{path}:{line}: {where or 'portfolio'}: {message}{got}")
         raise SpecError(
             "\n".join(lines), remedy="correct the lines named; docs/portfolio.md explains every key"
-        ) from error
+        ) from None  # pydantic's own message shows the input: a password written out would be in the logs
 
 
 def _refuse_repeated_keys(node: Any, path: Path) -> None:
@@ -116,7 +116,7 @@ def _locate(node: Any, location: tuple[int | str, ...]) -> tuple[int, str]:
         found = _child(node, key)
         if found is None:
             # A discriminated union adds its tag to the location; a missing key has no node.
-            if not str(key).startswith(("days_past_due", "last_payment")):
+            if not str(key).startswith(("days_past_due", "last_payment", "next_link", "page", "cursor")):
                 names.append(str(key))
             continue
         node = found

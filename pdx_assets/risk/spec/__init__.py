@@ -20,6 +20,7 @@ from pdx_assets.risk.spec.method import (
     Windows,
 )
 from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
+from pdx_assets.risk.spec.source import HttpSource, SqlSource, TapeFormat
 from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, SimulatedLender, Tape
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Drift",
     "Dtype",
     "Faults",
+    "HttpSource",
     "Label",
     "LastPaymentAndStatus",
     "LoanId",
@@ -47,8 +49,10 @@ __all__ = [
     "Ratio",
     "Role",
     "SimulatedLender",
+    "SqlSource",
     "Strategy",
     "Tape",
+    "TapeFormat",
     "Tuning",
     "Windows",
 ]
