@@ -26,8 +26,8 @@ from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_accounting import RowAccounting, accounts, loan_counts
 from pdx_assets.risk.tape_location import TapeSource as TapeSource
 from pdx_assets.risk.tape_location import file_names
-from pdx_assets.risk.tape_location import performance_panel as performance_panel
 from pdx_assets.risk.tape_location import locate_tape as locate_tape
+from pdx_assets.risk.tape_location import performance_panel as performance_panel
 
 # Raise when staged folders written before cannot be read as if written now.
 STAGING_VERSION = 1

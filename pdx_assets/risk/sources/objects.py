@@ -42,9 +42,9 @@ class ObjectSource:
         try:
             yield ObjectSession(self)
         except (BaseError, FileNotFoundError, PermissionError) as error:
-            shown = redacted(error, aws_secrets()).strip().splitlines()
+            shown = " ".join(line.strip() for line in redacted(error, aws_secrets()).splitlines()[:4]).strip()
             raise TapeUnavailableError(
-                f"{self.called} cannot be read: {shown[0] if shown else type(error).__name__}",
+                f"{self.called} cannot be read: {shown or type(error).__name__}",
                 expected="an address this machine can reach and is let into",
                 remedy="look at the bucket's name, AWS_ENDPOINT_URL, and the credentials in the environment",
             ) from None  # the store's own error may quote the request
@@ -62,7 +62,12 @@ class ObjectSession:
         self._store: Any = S3Store(
             source.bucket,
             retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
-            client_options={"connect_timeout": "10s", "timeout": "600s"},
+            client_options={
+                "connect_timeout": "10s",
+                "timeout": "600s",
+                # Whoever names an http:// endpoint means it.
+                "allow_http": os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"),
+            },
         )
 
     def pieces(self, before: Before, /) -> Sequence[Piece]:
