@@ -80,6 +80,8 @@ def open_csv(path: ByteSource, name: str) -> CsvFile:
     try:
         with path.open("rb") as stream:
             first = stream.read(8)
+    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise damaged_stream(name, 0, error) from error
     except OSError as error:
         raise TapeUnavailableError(
             f"{name}: cannot be opened: {error.strerror or error}", remedy=f"make {path} readable"

@@ -67,6 +67,8 @@ class ParquetFile:
                     batch = next(batches, None)
                     if batch is None:
                         return
+                    # Text that is not UTF-8 would fail somewhere later, without a name.
+                    batch.validate(full=True)
                     frame = self._as_text(pl.DataFrame(pl.from_arrow(batch)))
                 except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
                     raise _damaged(self.name, f"after record {place - 1}: {_first_line(error)}") from error

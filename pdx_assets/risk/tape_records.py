@@ -290,7 +290,8 @@ def typed_batch(
 
 def damaged_stream(name: str, line: int, error: Exception) -> TapeError:
     """The error for compressed data that cannot be read to their end."""
-    kind, tool = ("zip", "unzip -t") if isinstance(error, zipfile.BadZipFile) else ("gzip", "gzip -t")
+    is_member = isinstance(error, zipfile.BadZipFile) or ".zip/" in name
+    kind, tool = ("zip", "unzip -t") if is_member else ("gzip", "gzip -t")
     return TapeError(
         f"{name}: the {kind} data are damaged or end early, after line {line}: {error}",
         expected=f"a complete {kind} file",
