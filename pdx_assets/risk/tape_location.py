@@ -121,8 +121,9 @@ class _Places:
             export = path if (path / "loans").is_dir() else None
             return _files(path / "loans" if export else path, self.spec, tape.format, formats), export
         landed = self._landed(place, where, "loans", tape.format)
-        whole = landed.base.removesuffix("/loans")
-        remote = f"{whole}/performance" if landed.base != whole and str(place).rstrip("/") != landed.base else None
+        remote = None
+        if isinstance(place, str) and landed.base != expand_variables(place, where=f"{where}.path"):
+            remote = landed.base.removesuffix("/loans") + "/performance"
         return _of_landing(landed, formats), remote
 
     def performance(self, panel: PerformancePanel, export: str | Path | None) -> _Found:

@@ -227,8 +227,14 @@ class ApiSession:
 def _in_words(error: Exception, secrets: tuple[str, ...]) -> str:
     """What went wrong, without the request: a library's message tells the whole address."""
     import requests
+    import urllib3
 
-    if isinstance(error, requests.Timeout):
+    # After tries, a silence comes wrapped as a failed connection.
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(error, requests.Timeout) or (
+        isinstance(reason, urllib3.exceptions.TimeoutError)
+        and not isinstance(reason, urllib3.exceptions.NewConnectionError)
+    ):
         return "it did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate is not trusted"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pdx_assets.risk.calendar import Month, Periods
-from pdx_assets.risk.errors import SpecError, TapeError, TapeUnavailableError
+from pdx_assets.risk.errors import PdxError, SpecError, TapeError, TapeUnavailableError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.sources.landing import Before, Piece
 from pdx_assets.risk.sources.secrets import called, expand_url, redacted
@@ -246,7 +246,7 @@ def as_month(value: Any) -> str | None:
             return str(Month.of(value))
         text = str(value).strip()
         return str(Month.of(date.fromisoformat(text[:10])) if len(text) >= 10 else Month.parse(text))
-    except ValueError:
+    except (ValueError, PdxError):
         return None
 
 

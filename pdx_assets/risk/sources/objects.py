@@ -20,6 +20,7 @@ from pdx_assets.risk.sources.secrets import aws_secrets, redacted
 from pdx_assets.risk.tape_delta import LOG, delta_parts
 
 _WILD = set("*?[")
+RETRIES = {"max_retries": 4}  # with back-off, by the store's client
 
 
 class ObjectSource:
@@ -59,9 +60,11 @@ class ObjectSession:
         from obstore.store import S3Store
 
         self.source, self.base = source, source.called
+        self._held: dict[str, Path] = {}
+        retry: Any = {**RETRIES, "retry_timeout": timedelta(seconds=60)}
         self._store: Any = S3Store(
             source.bucket,
-            retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
+            retry_config=retry,
             client_options={
                 "connect_timeout": "10s",
                 "timeout": "600s",
@@ -126,7 +129,8 @@ class ObjectSession:
             if (landed := before.find(piece)) is not None:
                 link(landed, target)
             else:
-                self.fetch(piece, target)
+                self._download(piece, target)
+                self._held[piece.name] = target
         active = [part.path.relative_to(before.scratch).as_posix() for part in delta_parts(before.scratch, {})]
         missing = [name for name in active if name not in pieces]
         if missing:
@@ -139,6 +143,13 @@ class ObjectSession:
 
     def fetch(self, piece: Piece, target: Path) -> bool:
         """The object as it was listed."""
+        if piece.name in self._held:
+            link(self._held[piece.name], target)
+        else:
+            self._download(piece, target)
+        return True
+
+    def _download(self, piece: Piece, target: Path) -> None:
         entry = piece.key
         # Only the very object that was listed: a listing and its objects are of one moment, or it fails.
         result = self._store.get(entry["path"], options={"if_match": entry["e_tag"]} if entry["e_tag"] else None)
@@ -150,7 +161,6 @@ class ObjectSession:
             raise TapeUnavailableError(
                 f"{self.source.called}: {entry['path']} came with {size} of {entry['size']} bytes.", remedy="run again"
             )
-        return True
 
 
 def _piece(entry: dict[str, Any], base: str) -> Piece:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
-from pdx_assets.risk.spec.source import without_secrets
+from pdx_assets.risk.spec.source import split_userinfo, without_secrets
 from pdx_assets.risk.spec_file import VARIABLE, expand_variables
 
 _USERINFO = re.compile(r"://[^/\s@]*:[^\s@/]*@")
@@ -35,17 +35,10 @@ def expand_url(template: str, *, where: str) -> tuple[str, tuple[str, ...]]:
         return url, _secrets_in(url)
     scheme, separator, rest = template.partition("://")
     userinfo, at, address = rest.partition("@") if "@" in rest.split("/", 1)[0] else ("", "", rest)
-    user, colon, password = (_quoted(part, where) for part in _split(userinfo))
-    url = expand_variables(scheme + separator, where=where) + user + colon + password + at
+    user, password = (_quoted(part, where) for part in split_userinfo(userinfo))
+    url = expand_variables(scheme + separator, where=where) + user + (f":{password}" if password else "") + at
     url += expand_variables(address, where=where)
     return url, (*_secrets_in(url), *_values(userinfo))
-
-
-def _split(userinfo: str) -> tuple[str, str, str]:
-    # The colon of ${NAME:-default} separates nothing.
-    plain = VARIABLE.sub(lambda match: "x" * len(match[0]), userinfo)
-    place = plain.find(":")
-    return (userinfo, "", "") if place < 0 else (userinfo[:place], ":", userinfo[place + 1 :])
 
 
 def _quoted(part: str, where: str) -> str:

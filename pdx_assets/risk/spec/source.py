@@ -24,6 +24,13 @@ _SECRET_PARAMETER = re.compile(
 _NOT_SQL = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
+def split_userinfo(userinfo: str) -> tuple[str, str]:
+    """User and password of an address that may hold variables; the colon of ``${NAME:-default}`` parts nothing."""
+    masked = re.sub(r"\$\{[^}]*\}", lambda match: "x" * len(match[0]), userinfo)
+    place = masked.find(":")
+    return (userinfo, "") if place < 0 else (userinfo[:place], userinfo[place + 1 :])
+
+
 def without_secrets(url: str) -> str:
     """Validator: an address whose password or token is not written out.
 
@@ -31,7 +38,7 @@ def without_secrets(url: str) -> str:
         ValueError: it is; the message does not repeat it.
     """
     found = _USERINFO.match(url)
-    password = found["userinfo"].partition(":")[2] if found else ""
+    password = split_userinfo(found["userinfo"])[1] if found else ""
     if password and not _VARIABLE_ONLY.fullmatch(password):
         raise ValueError("the address holds a password, expected it in the environment: user:${LOANS_PASSWORD}@host")
     for parameter in _SECRET_PARAMETER.finditer(url):
