@@ -91,6 +91,7 @@ def run(
     from pdx_assets.orchestration.alerting import alerting
     from pdx_assets.orchestration.runner import months_to_run, plan
     from pdx_assets.risk.spec import NOT_KNOWABLE
+    from pdx_assets.stages.tape import whole_tape
 
     ws = open_workspace(portfolio)
     if tape is not None and "://" not in tape:
@@ -100,6 +101,8 @@ def run(
 
     console = _console()
     with console.status(f"Reading the tape of {portfolio} ..."):
+        # Whoever runs a month wants the loans of now, not those of the sensor's last look.
+        whole_tape(ws, look_again=True)
         months = months_to_run(ws, first, last)
         ws.settings.pin(portfolio, profile=profile, seed=seed, tape=tape)
         ws = open_workspace(portfolio)

@@ -80,6 +80,9 @@ class Settings:
     def staging(self, portfolio: str) -> Path:
         return self.home / "staging" / _safe(portfolio)
 
+    def landing(self, portfolio: str) -> Path:
+        return self.home / "landing" / _safe(portfolio)
+
     def simulated(self, portfolio: str) -> Path:
         return self.home / "simulated" / _safe(portfolio)
 

@@ -12,5 +12,6 @@ FirstMonth = Annotated[
     typer.Option("--from", metavar="YYYY-MM", help="First production month; default the portfolio's p0."),
 ]
 TapePath = Annotated[
-    str | None, typer.Option(help="File, folder or glob to read loans from instead of the YAML's path; remembered.")
+    str | None,
+    typer.Option(help="File, folder, glob or s3:// address to read loans from; remembered."),
 ]

@@ -19,7 +19,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import SpecError
 from pdx_assets.risk.maturity import Job, Run, Wanted
 from pdx_assets.risk.spec import PortfolioSpec
-from pdx_assets.risk.spec_file import expand_variables
+from pdx_assets.risk.tape_location import require_variables
 from pdx_assets.stages.maturity import contents, wanted_today
 from pdx_assets.stages.workspace import Workspace
 
@@ -92,7 +92,7 @@ def _default_status(spec: PortfolioSpec) -> dg.DefaultSensorStatus:
         return dg.DefaultSensorStatus.STOPPED
     if not Workspace.of(spec).pinned.tape:
         try:
-            expand_variables(spec.tape.path, where=f"portfolio {spec.name}: tape.path")
+            require_variables(spec)
         except SpecError:
             return dg.DefaultSensorStatus.STOPPED
     return dg.DefaultSensorStatus.RUNNING

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pdx_assets.risk.errors import SpecError
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import Declared, PortfolioSpec
 
-# Tags of the label definitions' union.
-_DEFINITIONS = ("days_past_due", "last_payment_and_status", "charged_off", "ready_flag", "repayment_dates")
-_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 
 
 def expand_variables(text: str, *, where: str) -> str:
@@ -31,7 +30,7 @@ def expand_variables(text: str, *, where: str) -> str:
             )
         return found
 
-    return _VARIABLE.sub(value, text)
+    return VARIABLE.sub(value, text)
 
 
 def load_spec(path: Path) -> PortfolioSpec:
@@ -74,7 +73,7 @@ def validate_spec(attributes: Any, *, node: Any, path: Path) -> PortfolioSpec:
             lines.append(f"{path}:{line}: {where or 'portfolio'}: {message}{got}")
         raise SpecError(
             "\n".join(lines), remedy="correct the lines named; docs/portfolio.md explains every key"
-        ) from error
+        ) from None  # pydantic's own message shows the input: a password written out would be in the logs
 
 
 def _refuse_repeated_keys(node: Any, path: Path) -> None:
@@ -110,6 +109,13 @@ def _child(node: Any, key: Any) -> Any:
     return None
 
 
+@cache
+def _tags() -> set[str]:
+    """Tags of the discriminated unions: kinds of labels, of paging, of simulators."""
+    kinds = (c.model_fields["kind"].annotation for c in Declared.__subclasses__() if "kind" in c.model_fields)
+    return {tag for kind in kinds for tag in get_args(kind)}
+
+
 def _locate(node: Any, location: tuple[int | str, ...]) -> tuple[int, str]:
     """Line (from 1) of the deepest existing YAML node along a pydantic location, and the path to it."""
     line = node.start_mark.line + 1
@@ -118,7 +124,7 @@ def _locate(node: Any, location: tuple[int | str, ...]) -> tuple[int, str]:
         found = _child(node, key)
         if found is None:
             # A discriminated union adds its tag to the location; a missing key has no node.
-            if key not in _DEFINITIONS:
+            if key not in _tags():
                 names.append(str(key))
             continue
         node = found

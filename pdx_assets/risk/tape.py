@@ -2,7 +2,8 @@
 
 The whole tape is read once, checked, and staged: a folder named by the tape's fingerprint, with the
 accepted loans, the rejected rows and the performance rows by cohort. Reading and checking are in
-tape_csv.py, tape_rows.py and tape_staging.py; this module is what the other stages import.
+tape_formats.py, tape_rows.py and tape_staging.py, where it is in tape_location.py; this module is what
+the other stages import.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,13 +22,19 @@ import polars as pl
 from pdx_assets.risk.calendar import Month, Periods
 from pdx_assets.risk.errors import TapeUnavailableError
 from pdx_assets.risk.locks import one_at_a_time
-from pdx_assets.risk.spec import PerformancePanel, PortfolioSpec
-from pdx_assets.risk.spec_file import expand_variables
+from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_accounting import RowAccounting, accounts, loan_counts
+from pdx_assets.risk.tape_location import TapeSource as TapeSource
+from pdx_assets.risk.tape_location import file_names
+from pdx_assets.risk.tape_location import locate_tape as locate_tape
+from pdx_assets.risk.tape_location import performance_panel as performance_panel
 
 # Raise when staged folders written before cannot be read as if written now.
 STAGING_VERSION = 1
 _SUMMARY = "staged.json"
+# Where a tape comes from is not how its rows are read.
+_PLACE = {"path": True, "sql": True, "http": True}
+_NOT_READING: Any = {**_PLACE, "simulated": True, "refresh_minutes": True, "performance": _PLACE}
 REJECTED_SCHEMA = {
     "cohort": pl.String,
     "source_file": pl.String,
@@ -43,14 +49,6 @@ PERFORMANCE_SCHEMA = {
     "status": pl.String,
     "reported_on": pl.Date,
 }
-
-
-@dataclass(frozen=True)
-class TapeSource:
-    """The files of a tape, in reading order."""
-
-    loans: tuple[Path, ...]
-    performance: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,78 +125,6 @@ def _read_parts(folder: Path, schema: dict[str, Any]) -> pl.DataFrame:
     return pl.concat([empty, *(pl.read_parquet(part) for part in parts)], how="diagonal").select(list(schema))
 
 
-def performance_panel(spec: PortfolioSpec) -> PerformancePanel | None:
-    """The declared panel, or for a simulated lender the one it writes."""
-    if spec.tape.performance is None and spec.tape.simulated is not None:
-        return PerformancePanel.model_validate(
-            {"path": "performance", "status": "status", "reported_on": "reported_on"}
-        )
-    return spec.tape.performance
-
-
-def locate_tape(spec: PortfolioSpec, *, override: str | None, simulated_folder: Path) -> TapeSource:
-    """The files a portfolio's loans and performance rows are read from.
-
-    Args:
-        spec: the portfolio.
-        override: a path to use in place of ``tape.path``; environment variables are expanded.
-        simulated_folder: where the simulated lender's export lies, for a portfolio that has one.
-
-    A path is a file, a glob pattern, or a folder (its ``*.csv`` and ``*.csv.gz``, by name). A folder with
-    a ``loans`` folder in it is an export like the simulated lender's: ``loans`` and ``performance``.
-
-    Raises:
-        TapeUnavailableError: nothing is there.
-        SpecError: the path needs an environment variable that is not set.
-    """
-    where = f"portfolio {spec.name}: tape.path"
-    text = override or spec.tape.path
-    if text:
-        path = Path(expand_variables(text, where=where)).expanduser()
-        export = path if (path / "loans").is_dir() else None
-        loans = _files(path / "loans" if export else path, spec)
-    else:
-        export = simulated_folder
-        loans = _files(simulated_folder / "loans", spec)
-    panel = performance_panel(spec)
-    if panel is None:
-        return TapeSource(loans)
-    if export is not None:
-        return TapeSource(loans, _files(export / "performance", spec))
-    declared = Path(expand_variables(panel.path, where=f"portfolio {spec.name}: tape.performance.path"))
-    return TapeSource(loans, _files(declared.expanduser(), spec))
-
-
-def _files(path: Path, spec: PortfolioSpec) -> tuple[Path, ...]:
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.name.endswith((".csv", ".csv.gz")) and p.is_file())
-    elif path.exists():
-        found = [path]
-    else:
-        found = sorted(p for p in _matching(path) if p.is_file())
-    if not found:
-        what = "has no *.csv or *.csv.gz files" if path.is_dir() else "does not exist"
-        raise TapeUnavailableError(
-            f"The tape of portfolio {spec.name} is not there: {path} {what}.",
-            expected="a CSV file, a folder of them, or a glob pattern that matches some",
-            remedy="give the path with --tape, or mend tape.path",
-        )
-    return tuple(found)
-
-
-def _matching(pattern: Path) -> Iterator[Path]:
-    parts = pattern.parts
-    first = next((i for i, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts) - 1)
-    return Path(*parts[:first]).glob(str(Path(*parts[first:])))
-
-
-def file_names(source: TapeSource) -> dict[Path, str]:
-    """How messages and ``source_file`` call each file: relative to the deepest folder all share."""
-    paths = [*source.loans, *source.performance]
-    parent = Path(os.path.commonpath([p.absolute().parent for p in paths]))
-    return {p: p.absolute().relative_to(parent).as_posix() for p in paths}
-
-
 def fingerprint(spec: PortfolioSpec, source: TapeSource) -> str:
     """sha256 (hex) over the files' names and bytes and the declarations that change how rows are read.
 
@@ -211,7 +137,7 @@ def fingerprint(spec: PortfolioSpec, source: TapeSource) -> str:
         "loan_id": spec.loan_id.model_dump(mode="json"),
         "exclusions": [rule.model_dump(mode="json") for rule in spec.exclusions],
         "label": spec.label.model_dump(mode="json", exclude={"name"}),
-        "tape": spec.tape.model_dump(mode="json", exclude={"path", "simulated"}),
+        "tape": spec.tape.model_dump(mode="json", exclude=_NOT_READING),
         "simulated": spec.tape.simulated is not None,
         "frequency": spec.windows.frequency,
     }
@@ -219,6 +145,8 @@ def fingerprint(spec: PortfolioSpec, source: TapeSource) -> str:
         reading["sampling_weights"] = spec.sampling_weights.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(reading, sort_keys=True).encode())
     names = file_names(source)
+    # What a table keeps outside its files.
+    values = {part.path: json.dumps([part.columns, part.values], ensure_ascii=False) for part in source.parts}
     for kind in (source.loans, source.performance):
         for path in kind:
             try:
@@ -228,7 +156,7 @@ def fingerprint(spec: PortfolioSpec, source: TapeSource) -> str:
                 raise TapeUnavailableError(
                     f"{path}: cannot be read: {error.strerror or error}", remedy="make the file readable"
                 ) from error
-            digest.update(f"\x1f{names[path]}\x1f{content}".encode())
+            digest.update(f"\x1f{names[path]}\x1f{content}{values.get(path, '')}".encode())
         digest.update(b"\x1e")
     return digest.hexdigest()
 
@@ -312,11 +240,12 @@ def _write_staging(spec: PortfolioSpec, source: TapeSource, work: Path) -> dict[
     from pdx_assets.risk.tape_staging import stage_loans
 
     names = file_names(source)
+    parts = {part.path: part for part in source.parts}
     declared = performance_panel(spec)
     panel = None
     if declared is not None and source.performance:
-        panel = judge_panel(spec, declared, {p: names[p] for p in source.performance}, work)
-    loans = stage_loans(spec, {p: names[p] for p in source.loans}, work, panel.as_of if panel else None)
+        panel = judge_panel(spec, declared, {p: names[p] for p in source.performance}, work, parts)
+    loans = stage_loans(spec, {p: names[p] for p in source.loans}, work, panel.as_of if panel else None, parts)
     total, by_cohort = accounts(loan_counts(loans.index, loans.rejected), loans.written)
     summary = {key: {"loans": vars(counts)} for key, counts in by_cohort.items()}
     rejected, performance = loans.rejected, None
@@ -328,7 +257,7 @@ def _write_staging(spec: PortfolioSpec, source: TapeSource, work: Path) -> dict[
             summary.setdefault(key, {})["performance"] = vars(counts)
         rejected = rejected + wrong
     place = {name: i for i, name in enumerate(names.values())}
-    rejected = sorted(rejected, key=lambda row: (place[row["source_file"]], row["source_row"]))
+    rejected = sorted(rejected, key=lambda row: (*_place(row["source_file"], place), row["source_row"]))
     rows = [{name: row[name] for name in REJECTED_SCHEMA} for row in rejected]
     pl.DataFrame(rows, schema=REJECTED_SCHEMA).write_parquet(work / "rejected.parquet")
     return {
@@ -339,3 +268,11 @@ def _write_staging(spec: PortfolioSpec, source: TapeSource, work: Path) -> dict[
         "performance": None if performance is None else vars(performance),
         "by_cohort": summary,
     }
+
+
+def _place(name: str, place: dict[str, int]) -> tuple[int, str]:
+    """Where a file stands in reading order; a file in an archive stands at the archive's place, by name."""
+    archive = name
+    while archive not in place:
+        archive = archive.rpartition("/")[0]
+    return place[archive], name

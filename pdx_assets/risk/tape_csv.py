@@ -10,17 +10,25 @@ import codecs
 import csv
 import gzip
 import io
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pdx_assets.risk.errors import TapeError, TapeUnavailableError
-from pdx_assets.risk.tape_records import CsvBatch, counted_batches, lines_are_records, open_bytes, plain_batches
+from pdx_assets.risk.tape_records import (
+    ByteSource,
+    CsvBatch,
+    counted_batches,
+    damaged_stream,
+    lines_are_records,
+    open_bytes,
+    plain_batches,
+)
 
 _NOT_CSV = {
-    b"PK\x03\x04": ("a zip archive or an Excel workbook", "unpack it, or export the sheet as CSV"),
-    b"PAR1": ("a Parquet file", "export it as CSV"),
+    b"PK\x03\x04": ("a zip archive in a zip archive", "unpack it"),
+    b"PAR1": ("a Parquet file in a zip archive", "unpack it"),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "export the sheet as CSV"),
     b"%PDF": ("a PDF document", "ask for the CSV export"),
     b"\xff\xfe": ("UTF-16 text", "save it as UTF-8: iconv -f UTF-16 -t UTF-8"),
@@ -32,12 +40,17 @@ _NOT_CSV = {
 class CsvFile:
     """A CSV file whose header was read; ``plain`` when a record's line can be computed."""
 
-    path: Path
+    path: ByteSource
     name: str
     columns: tuple[str, ...]
     second_line: tuple[str, ...]
     plain: bool
     lines: int
+    header: str = "line 1"
+
+    @property
+    def rows(self) -> int:
+        return max(0, self.lines - 1)
 
     def batches(self) -> Iterator[CsvBatch]:
         """Records in file order; blank lines are not records.
@@ -53,7 +66,7 @@ class CsvFile:
             yield from counted_batches(self.path, self.columns)
 
 
-def open_csv(path: Path, name: str) -> CsvFile:
+def open_csv(path: ByteSource, name: str) -> CsvFile:
     """Survey a file: compression, encoding, header, and whether its records can be read the fast way.
 
     Args:
@@ -67,6 +80,8 @@ def open_csv(path: Path, name: str) -> CsvFile:
     try:
         with path.open("rb") as stream:
             first = stream.read(8)
+    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise damaged_stream(name, 0, error) from error
     except OSError as error:
         raise TapeUnavailableError(
             f"{name}: cannot be opened: {error.strerror or error}", remedy=f"make {path} readable"
@@ -81,7 +96,7 @@ def open_csv(path: Path, name: str) -> CsvFile:
     return CsvFile(path, name, columns, second, plain, lines)
 
 
-def _survey(path: Path, name: str) -> tuple[int, bool, bool]:
+def _survey(path: ByteSource, name: str) -> tuple[int, bool, bool]:
     """Physical lines, whether there is any quote, and whether bytes and line ends need no special care."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines, quoted, clean, last, carriage = 0, False, True, b"\n", 0
@@ -99,18 +114,14 @@ def _survey(path: Path, name: str) -> tuple[int, bool, bool]:
                         decoder.decode(chunk)
                     except UnicodeDecodeError:
                         clean = False
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise TapeError(
-            f"{name}: the gzip data are damaged or end early, after line {lines}: {error}",
-            expected="a complete gzip file",
-            remedy="fetch or export the file again; `gzip -t` tells whether it is whole",
-        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise damaged_stream(name, lines, error) from error
     clean = clean and not decoder.getstate()[0]
     # A carriage return alone ends a line for some readers and not for others: left to the counting one.
     return lines + carriage + (last not in b"\r\n"), quoted, clean and not carriage
 
 
-def _first_lines(path: Path, name: str) -> tuple[list[str], tuple[str, ...]]:
+def _first_lines(path: ByteSource, name: str) -> tuple[list[str], tuple[str, ...]]:
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
         first, second = text.readline(1 << 22), text.readline(1 << 22)

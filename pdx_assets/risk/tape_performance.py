@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +20,8 @@ import polars as pl
 from pdx_assets.risk import columns
 from pdx_assets.risk.errors import TapeError
 from pdx_assets.risk.spec import Column, PerformancePanel, PortfolioSpec
-from pdx_assets.risk.tape_csv import CsvFile, open_csv
+from pdx_assets.risk.tape_formats import TapeFile, open_files, panel_formats
+from pdx_assets.risk.tape_parquet import TablePart
 from pdx_assets.risk.tape_records import SOURCE_ROW
 from pdx_assets.risk.tape_staging import (
     AFTER_AS_OF,
@@ -51,26 +52,39 @@ class Panel:
     files: str
 
 
-def judge_panel(spec: PortfolioSpec, panel: PerformancePanel, files: dict[Path, str], work: Path) -> Panel:
+def judge_panel(
+    spec: PortfolioSpec,
+    panel: PerformancePanel,
+    files: dict[Path, str],
+    work: Path,
+    parts: Mapping[Path, TablePart] | None = None,
+) -> Panel:
     """Read the panel's files once.
 
+    Args:
+        parts: what a table's log says of its files.
+
     Raises:
-        TapeError: a file is not a CSV with the panel's columns.
+        TapeError: a file has not the panel's columns, or cannot be read.
     """
     spool = work / "panel"
     spool.mkdir()
     malformed: list[RejectedRow] = []
     reported: list[pl.Series] = []
     number = rows = 0
-    for path, name in files.items():
-        file = open_csv(path, name)
+    opened = (
+        file
+        for path, name in files.items()
+        for file in open_files(path, name, panel.format, panel_formats(panel), (parts or {}).get(path))
+    )
+    for file in opened:
         _require_header(panel, file)
         for batch in file.batches():
-            malformed += [bad_line(line, name) for line in batch.bad]
-            stop_early(f"lines of {name}", file.lines - 1, malformed, spec.tape.reject_tolerance)
+            malformed += [bad_line(line, file.name) for line in batch.bad]
+            stop_early(f"lines of {file.name}", file.rows, malformed, spec.tape.reject_tolerance)
             if not batch.frame.height:
                 continue
-            judged = _judge(spec, panel, batch.frame).with_columns(pl.lit(name).alias("source_file"))
+            judged = _judge(spec, panel, batch.frame).with_columns(pl.lit(file.name).alias("source_file"))
             judged.select(_KEEP).write_parquet(spool / f"{number:06d}.parquet", compression="lz4")
             number, rows = number + 1, rows + judged.height
             reported.append(judged.filter(pl.col("_reason").is_null())["reported_on"])
@@ -80,13 +94,13 @@ def judge_panel(spec: PortfolioSpec, panel: PerformancePanel, files: dict[Path, 
     return Panel(spool, malformed, as_of, rows + len(malformed), shortened(files))
 
 
-def _require_header(panel: PerformancePanel, file: CsvFile) -> None:
+def _require_header(panel: PerformancePanel, file: TapeFile) -> None:
     wanted = [panel.loan_id, panel.month, panel.days_past_due]
     wanted += [column for column in (panel.reported_on, panel.status) if column]
     missing = [column for column in wanted if column not in file.columns]
     if missing:
         raise TapeError(
-            f"{file.name}: line 1 lacks the performance columns {missing}; it has {list(file.columns)[:12]}.",
+            f"{file.name}: {file.header} lacks the performance columns {missing}; it has {list(file.columns)[:12]}.",
             expected=f"{wanted}",
             remedy="export them, or declare the names they have under tape.performance",
         )

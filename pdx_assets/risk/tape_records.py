@@ -10,12 +10,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
+import zipfile
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import numpy as np
 import polars as pl
@@ -34,14 +35,26 @@ _SLOW_BATCH = 20_000
 _LONGEST_RECORD = 1_000
 
 
+class ByteSource(Protocol):
+    """What can be opened for its bytes, again and again: a path, or a file in an archive."""
+
+    def open(self, mode: Any = "rb", /) -> Any:
+        """A stream of bytes."""
+        ...
+
+
 @dataclass(frozen=True)
 class BadLine:
-    """A line that is no record: its number from 1, why, what was seen, and its text."""
+    """A line that is no record: its number from 1, why, what was seen, and its text.
+
+    ``separated``: its cells would be separated by commas, so that few of them make it a note.
+    """
 
     line: int
     reason: str
     detail: str
     text: str
+    separated: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class CsvBatch:
     bad: tuple[BadLine, ...]
 
 
-def plain_batches(path: Path, name: str, columns: tuple[str, ...], lines: int) -> Iterator[CsvBatch]:
+def plain_batches(path: ByteSource, name: str, columns: tuple[str, ...], lines: int) -> Iterator[CsvBatch]:
     """Records of a file in which every record is one line, by Arrow."""
     import pyarrow as pa
 
@@ -77,7 +90,7 @@ def plain_batches(path: Path, name: str, columns: tuple[str, ...], lines: int) -
         yield CsvBatch(_finished(columns, *_no_rows(columns)), rest)
 
 
-def counted_batches(path: Path, columns: tuple[str, ...]) -> Iterator[CsvBatch]:
+def counted_batches(path: ByteSource, columns: tuple[str, ...]) -> Iterator[CsvBatch]:
     """Records of any file, one by one, with their lines counted."""
     with open_bytes(path) as stream:
         # Surrogates carry the bytes that are not UTF-8 to the record they are in.
@@ -121,7 +134,7 @@ def _finished(columns: tuple[str, ...], frame: pl.DataFrame, rows: pl.Series) ->
     return frame.select(SOURCE_ROW, *columns).filter(~pl.all_horizontal(pl.col(c).is_null() for c in columns))
 
 
-def lines_are_records(path: Path, width: int, lines: int) -> bool:
+def lines_are_records(path: ByteSource, width: int, lines: int) -> bool:
     """Whether Arrow finds one record on every line: then no quoted cell spans lines."""
     import pyarrow as pa
 
@@ -261,15 +274,54 @@ def _printable(text: str) -> str:
     return text.rstrip("\r\n").encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def typed_batch(
+    columns: tuple[str, ...], frame: pl.DataFrame, rows: pl.Series, bad: Sequence[BadLine] = ()
+) -> CsvBatch:
+    """A batch of records that came typed and are text now, with the rules of a CSV file for blank and NUL."""
+    found = list(bad)
+    nul = frame.select(pl.any_horizontal(pl.all().str.contains("\0", literal=True)).fill_null(False)).to_series()
+    if frame.height and nul.any():
+        for row, cells in zip(rows.filter(nul), frame.filter(nul).iter_rows(named=True), strict=True):
+            text = json.dumps({k: v for k, v in cells.items() if v is not None}, ensure_ascii=False)
+            found.append(BadLine(row, NUL_BYTE, "", text, separated=False))
+        frame, rows = frame.filter(~nul), rows.filter(~nul)
+    return CsvBatch(_finished(columns, frame, rows), tuple(sorted(found, key=lambda line: line.line)))
+
+
+def damaged_stream(name: str, line: int, error: Exception) -> TapeError:
+    """The error for compressed data that cannot be read to their end."""
+    is_member = isinstance(error, zipfile.BadZipFile) or ".zip/" in name
+    kind, tool = ("zip", "unzip -t") if is_member else ("gzip", "gzip -t")
+    return TapeError(
+        f"{name}: the {kind} data are damaged or end early, after line {line}: {error}",
+        expected=f"a complete {kind} file",
+        remedy=f"fetch or export the file again; `{tool}` tells whether it is whole",
+    )
+
+
+def open_bytes(path: ByteSource) -> IO[bytes]:
     """The file's bytes, decompressed, without a UTF-8 byte order mark."""
     with path.open("rb") as peek:
         zipped = peek.read(2) == b"\x1f\x8b"
     # The caller closes it.
-    stream = cast(IO[bytes], gzip.open(path, "rb") if zipped else path.open("rb"))  # noqa: SIM115
+    stream = cast(IO[bytes], path.open("rb"))
+    if zipped:
+        stream = cast(IO[bytes], _Unzipped(stream))
     try:
         if stream.read(3) != b"\xef\xbb\xbf":
             stream.seek(0)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         stream.seek(0)
     return stream
+
+
+class _Unzipped(gzip.GzipFile):
+    """Closes the compressed stream with itself."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(fileobj=stream, mode="rb")
+        self._stream = stream
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()

@@ -15,7 +15,7 @@ from pdx_assets.risk import columns
 from pdx_assets.risk.errors import TapeError
 from pdx_assets.risk.sampling import sampling_weights
 from pdx_assets.risk.spec import ChargedOff, Column, Condition, LastPaymentAndStatus, PortfolioSpec, RepaymentDates
-from pdx_assets.risk.tape_csv import CsvFile
+from pdx_assets.risk.tape_formats import TapeFile
 from pdx_assets.risk.tape_records import SOURCE_ROW
 
 NO_ORIGINATION = "no origination date"
@@ -31,7 +31,7 @@ RESERVED = ("cohort", "source_file", SOURCE_ROW)
 VERDICTS = ("_cohort", "_id", "_derived", "_reason", "_detail", "_excluded", "_indeterminate", "_latest", "_seen")
 
 
-def require_header(spec: PortfolioSpec, file: CsvFile) -> None:
+def require_header(spec: PortfolioSpec, file: TapeFile) -> None:
     """The file has the declared columns and none that PDx needs for itself.
 
     Raises:
@@ -52,7 +52,7 @@ def require_header(spec: PortfolioSpec, file: CsvFile) -> None:
             found = next((c for c in file.columns if near and c.lower() == near[0]), None)
             hints.append(f"{name!r}" + (f" (there is {found!r})" if found else ""))
         raise TapeError(
-            f"{file.name}: line 1 lacks {len(missing)} of {len(needed)} required columns: {', '.join(hints)}.",
+            f"{file.name}: {file.header} lacks {len(missing)} of {len(needed)} required columns: {', '.join(hints)}.",
             expected="every declared column that is not `optional: true`",
             remedy="export the missing columns, or declare them optional or under the name they have",
         )
@@ -61,7 +61,7 @@ def require_header(spec: PortfolioSpec, file: CsvFile) -> None:
         taken.append("loan_id")
     if taken:
         raise TapeError(
-            f"{file.name}: line 1 uses column names PDx needs for itself: {taken}.",
+            f"{file.name}: {file.header} uses column names PDx needs for itself: {taken}.",
             expected=f"names other than {', '.join((*RESERVED, *VERDICTS))}; loan_id only for the declared id",
             remedy="rename them in the export",
         )

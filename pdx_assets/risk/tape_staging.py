@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,7 +21,8 @@ import polars as pl
 from pdx_assets.risk.columns import require_expressions
 from pdx_assets.risk.errors import TapeError
 from pdx_assets.risk.spec import PortfolioSpec
-from pdx_assets.risk.tape_csv import open_csv
+from pdx_assets.risk.tape_formats import loan_formats, open_files
+from pdx_assets.risk.tape_parquet import TablePart
 from pdx_assets.risk.tape_records import SOURCE_ROW, BadLine
 from pdx_assets.risk.tape_rows import NOTE, VERDICTS, judge_rows, require_header
 
@@ -60,12 +61,19 @@ class StagedLoans:
     written: Counter[str]
 
 
-def stage_loans(spec: PortfolioSpec, files: dict[Path, str], work: Path, panel_as_of: date | None) -> StagedLoans:
+def stage_loans(
+    spec: PortfolioSpec,
+    files: dict[Path, str],
+    work: Path,
+    panel_as_of: date | None,
+    parts: Mapping[Path, TablePart] | None = None,
+) -> StagedLoans:
     """Write ``loans/<cohort>/*.parquet`` under an empty folder.
 
     Args:
         files: the loan files in reading order, with the name each is called by.
         panel_as_of: latest day of the performance panel: the as-of date where nothing else gives one.
+        parts: what a table's log says of its files.
 
     Raises:
         TapeError: see :func:`pdx_assets.risk.tape.stage_tape`.
@@ -73,7 +81,7 @@ def stage_loans(spec: PortfolioSpec, files: dict[Path, str], work: Path, panel_a
     require_expressions(spec)
     spool = work / "spool"
     spool.mkdir()
-    index, malformed, names = _judge_all(spec, files, spool)
+    index, malformed, names = _judge_all(spec, files, spool, parts or {})
     called = shortened(files)
     if not index.height and not malformed:
         raise TapeError(
@@ -107,22 +115,27 @@ def shortened(files: dict[Path, str]) -> str:
 
 
 def _judge_all(
-    spec: PortfolioSpec, files: dict[Path, str], spool: Path
+    spec: PortfolioSpec, files: dict[Path, str], spool: Path, parts: Mapping[Path, TablePart]
 ) -> tuple[pl.DataFrame, list[RejectedRow], list[str]]:
     """Spool every batch; the index has one narrow row for each spooled one, in the same order."""
     indexes: list[pl.DataFrame] = []
     rejected: list[RejectedRow] = []
     columns: dict[str, None] = {}
-    for path, name in files.items():
-        file = open_csv(path, name)
+    formats = loan_formats(spec)
+    opened = (
+        file
+        for path, name in files.items()
+        for file in open_files(path, name, spec.tape.format, formats, parts.get(path))
+    )
+    for file in opened:
         require_header(spec, file)
         columns |= dict.fromkeys(file.columns)
         for batch in file.batches():
-            rejected += [bad_line(line, name) for line in batch.bad]
-            stop_early(f"lines of {name}", file.lines - 1, rejected, spec.tape.reject_tolerance)
+            rejected += [bad_line(line, file.name) for line in batch.bad]
+            stop_early(f"lines of {file.name}", file.rows, rejected, spec.tape.reject_tolerance)
             if not batch.frame.height:
                 continue
-            judged = judge_rows(spec, batch.frame, name).with_columns(pl.lit(name).alias("source_file"))
+            judged = judge_rows(spec, batch.frame, file.name).with_columns(pl.lit(file.name).alias("source_file"))
             judged.drop(VERDICTS).write_parquet(spool / f"{len(indexes):06d}.parquet", compression="lz4")
             indexes.append(judged.select("source_file", SOURCE_ROW, *VERDICTS, pl.lit(len(indexes)).alias("_batch")))
     return pl.concat(indexes) if indexes else pl.DataFrame(), rejected, list(columns)
@@ -130,7 +143,7 @@ def _judge_all(
 
 def bad_line(line: BadLine, name: str) -> RejectedRow:
     """A malformed line as a row of the rejected table."""
-    note = sum(bool(cell.strip()) for cell in line.text.split(",")) <= 2
+    note = line.separated and sum(bool(cell.strip()) for cell in line.text.split(",")) <= 2
     return {
         "cohort": None,
         "source_file": name,
@@ -297,7 +310,8 @@ def reject_beyond_tolerance(what: str, rows_in: int, wrong: pl.DataFrame, allowe
     lines = []
     for row in reasons.sort("n", descending=True, maintain_order=True).iter_rows(named=True):
         got = f" (got {row['detail']!r})" if row["detail"] else ""
-        lines.append(f"  {row['n']} x {row['reason']}; first at {row['source_file']} line {row[SOURCE_ROW]}{got}")
+        place = "record" if row["source_file"].endswith(".parquet") else "line"
+        lines.append(f"  {row['n']} x {row['reason']}; first at {row['source_file']} {place} {row[SOURCE_ROW]}{got}")
     raise TapeError(
         f"{wrong.height} of {rows_in} {what} ({wrong.height / rows_in:.1%}) are rejected:\n" + "\n".join(lines),
         expected=f"at most {allowed:.1%} rejected (tape.reject_tolerance)",

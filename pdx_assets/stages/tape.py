@@ -26,8 +26,12 @@ def open_tape(ws: Workspace) -> StagedTape:
     return tape if ws.settings.as_of is None else on_day(tape, ws.spec, ws.settings.as_of)
 
 
-def whole_tape(ws: Workspace) -> StagedTape:
-    """The portfolio's tape, whatever the clock says; a simulated lender writes its tape first."""
+def whole_tape(ws: Workspace, *, look_again: bool = False) -> StagedTape:
+    """The portfolio's tape, whatever the clock says; a simulated lender writes its tape first.
+
+    Args:
+        look_again: ask a place that is not on this machine now, however lately it was asked.
+    """
     # Kept in memory under one name for all days: stepping through years must not read the file again each time.
     ws = replace(ws, settings=replace(ws.settings, as_of=None), asked=ws.pinned)
     simulated = ws.settings.simulated(ws.spec.name)
@@ -36,7 +40,13 @@ def whole_tape(ws: Workspace) -> StagedTape:
 
         with ws.only_one("simulated-tape"):
             write_simulated_tape(ws.spec.tape.simulated, simulated)
-    source = locate_tape(ws.spec, override=ws.pinned.tape, simulated_folder=simulated)
+    source = locate_tape(
+        ws.spec,
+        override=ws.pinned.tape,
+        simulated_folder=simulated,
+        landing=ws.settings.landing(ws.spec.name),
+        look_again=look_again,
+    )
     stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in (*source.loans, *source.performance))
     return _staged(ws, source, stamps)
 

@@ -139,6 +139,77 @@ WRONG = [
         r"label: Field required",
     ),
     ("no source", '    path: "${PDX_SMALL_TAPE}"\n', "", "first_cohort", r"give a path"),
+    *(
+        (what, 'path: "${PDX_SMALL_TAPE}"', wrong, at, message)
+        for what, wrong, at, message in (
+            (
+                "a password in a database's address",
+                "sql: {url: 'postgresql://me:hunter2@host/loans', query: SELECT 1 ORDER BY 1}",
+                "hunter2",
+                r"tape\.sql\.url: the address holds a password, expected it in the environment",
+            ),
+            (
+                "a default for a password",
+                "sql: {url: 'postgresql://me:${PW:-hunter2}@host/loans', query: SELECT 1 ORDER BY 1}",
+                "hunter2",
+                r"tape\.sql\.url: the address holds a password",
+            ),
+            (
+                "a token in an API's address",
+                "http: {url: 'https://host/loans?api_key=hunter2'}",
+                "hunter2",
+                r"tape\.http\.url: the address holds a secret in 'api_key'",
+            ),
+            (
+                "a password in a path",
+                "path: s3://me:hunter2@bucket/loans",
+                "hunter2",
+                r"tape\.path: the address holds a password",
+            ),
+            (
+                "two statements",
+                "sql: {url: 'sqlite:///x', query: 'SELECT 1 ORDER BY 1; DROP TABLE x'}",
+                "DROP",
+                r"tape\.sql\.query: got several statements, expected one SELECT",
+            ),
+            (
+                "a statement that writes",
+                "sql: {url: 'sqlite:///x', query: 'DELETE FROM x'}",
+                "DELETE",
+                r"tape\.sql\.query: got a statement that begins with 'DELETE FROM x'",
+            ),
+            (
+                "a query without order",
+                "sql: {url: 'sqlite:///x', query: SELECT 1}",
+                "SELECT",
+                r"tape\.sql\.query: the query has no ORDER BY",
+            ),
+            (
+                "half a month",
+                "sql: {url: 'sqlite:///x', query: 'SELECT 1 FROM x WHERE d >= :month_start ORDER BY 1'}",
+                "month_start",
+                r"tape\.sql: the query has one of :month_start and :next_month_start",
+            ),
+            (
+                "two places",
+                "path: x\n    http: {url: 'https://host/loans'}",
+                "path: x",
+                r"tape: got path and http, give a path, sql or http",
+            ),
+            (
+                "an unknown paging",
+                "http: {url: 'https://host/loans', paging: {kind: offset}}",
+                "offset",
+                r"tape\.http\.paging: .*'next_link', 'page', 'cursor'",
+            ),
+            (
+                "a token for a variable",
+                "http: {url: 'https://host/loans', auth: {variable: hunter-2}}",
+                "hunter-2",
+                r"tape\.http\.auth\.variable: String should match",
+            ),
+        )
+    ),
     (
         "as-of column missing",
         "as_of_columns: [last_paid]",
@@ -381,6 +452,7 @@ def test_a_wrong_yaml_says_file_line_and_what_was_expected(
     said = str(failure.value)
     assert re.search(message, said), said
     assert str(path) in said
+    assert "hunter2" not in said, "a secret is not repeated"
     if at is not None:
         assert f"{path}:{line_of(text, at)}:" in said, said
         assert "What to do" in said

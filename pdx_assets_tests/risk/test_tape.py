@@ -375,7 +375,7 @@ def test_a_tape_that_changes_while_being_read_is_not_staged(tmp_path: Path, monk
     from pdx_assets.risk import tape_staging
 
     path = write(tmp_path / "tape.csv", loans(24))
-    original = tape_staging.open_csv
+    original = tape_staging.open_files
 
     def export_goes_on(*args: object) -> object:
         opened = original(*args)  # type: ignore[arg-type]
@@ -384,7 +384,7 @@ def test_a_tape_that_changes_while_being_read_is_not_staged(tmp_path: Path, monk
         os.utime(path, (time.time(), time.time() + 5))
         return opened
 
-    monkeypatch.setattr(tape_staging, "open_csv", export_goes_on)
+    monkeypatch.setattr(tape_staging, "open_files", export_goes_on)
     with pytest.raises(TapeUnavailableError, match="changed while it was being read"):
         stage_tape(spec(), TapeSource((path,)), tmp_path / "staging")
     assert [p.name for p in (tmp_path / "staging").iterdir()] == [".lock"]

@@ -28,6 +28,7 @@ from pdx_assets.risk.spec.method import (
     Windows,
 )
 from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
+from pdx_assets.risk.spec.source import HttpSource, SqlSource, TapeFormat
 from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, SimulatedLender, Tape
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Drift",
     "Dtype",
     "Faults",
+    "HttpSource",
     "Label",
     "LastPaymentAndStatus",
     "LoanId",
@@ -60,8 +62,10 @@ __all__ = [
     "Role",
     "SamplingWeights",
     "SimulatedLender",
+    "SqlSource",
     "Strategy",
     "Tape",
+    "TapeFormat",
     "Tuning",
     "Windows",
 ]

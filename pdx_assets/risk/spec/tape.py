@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.spec.base import Declared, month_text
+from pdx_assets.risk.spec.source import HttpSource, SqlSource, TapeFormat, without_secrets
 
 
 class Drift(Declared):
@@ -48,7 +49,10 @@ class SimulatedLender(Declared):
 class PerformancePanel(Declared):
     """Monthly repayment rows beside the loan rows: one row a loan and month on book, corrections appended."""
 
-    path: str
+    path: str = ""
+    sql: SqlSource | None = None
+    http: HttpSource | None = None
+    format: TapeFormat = "auto"
     loan_id: str = "loan_id"
     month: str = "month"
     month_format: str = "%Y-%m"
@@ -61,13 +65,25 @@ class PerformancePanel(Declared):
     reported_on: str | None = Field(None, description="day the row was known from; default the month's last day")
     reported_format: str = "%Y-%m-%d"
 
+    _check_path = field_validator("path")(without_secrets)
+
+    @model_validator(mode="after")
+    def _has_source(self) -> PerformancePanel:
+        one_place(self)
+        return self
+
 
 class Tape(Declared):
     """Where loans are read from. ``${NAME}`` and ``${NAME:-default}`` take environment variables."""
 
     path: str = ""
+    sql: SqlSource | None = None
+    http: HttpSource | None = None
     simulated: SimulatedLender | None = None
-    format: Literal["csv"] = "csv"
+    format: TapeFormat = "auto"
+    refresh_minutes: float | None = Field(
+        None, ge=0, description="a place that is not a file is not asked again within; default 5, or 60 if read whole"
+    )
     first_cohort: str = Field(description="first cohort month of the portfolio: where its partitions start")
     as_of: date | None = Field(None, description="nothing after this day was observed")
     as_of_columns: tuple[str, ...] = Field((), description="else: the latest date in these outcome columns")
@@ -75,9 +91,21 @@ class Tape(Declared):
     reject_tolerance: float = Field(0.01, ge=0, le=1, description="share of rows that may be rejected")
 
     _check_month = field_validator("first_cohort", mode="before")(month_text)
+    _check_path = field_validator("path")(without_secrets)
 
     @model_validator(mode="after")
     def _has_source(self) -> Tape:
-        if not self.path and self.simulated is None:
-            raise ValueError("give a path, or parameters of a simulated lender")
+        if self.simulated is None:
+            one_place(self, " or parameters of a simulated lender")
         return self
+
+
+def one_place(source: Tape | PerformancePanel, otherwise: str = "") -> None:
+    """Exactly one of the places rows can come from is declared.
+
+    Raises:
+        ValueError: none is, or several.
+    """
+    given = [name for name in ("path", "sql", "http") if getattr(source, name)]
+    if len(given) != 1:
+        raise ValueError(f"got {' and '.join(given) or 'no place to read from'}, give a path, sql or http{otherwise}")
