@@ -11,7 +11,7 @@ import re
 import polars as pl
 
 from pdx_assets.risk.errors import SpecError
-from pdx_assets.risk.spec import Column, PortfolioSpec
+from pdx_assets.risk.spec import MONTHS_IN, Column, PortfolioSpec
 
 # Float32 ends at 3.4e38; features must survive the narrowing.
 _LARGEST = 3.0e38
@@ -38,9 +38,20 @@ def texts(cells: pl.Series, column: Column) -> pl.Series:
             blank = new[old.index("")]
             found = found if blank is None else found.fill_null(blank)
         found = found.replace(old, new)
-    if column.extract is not None:
-        found = found.str.extract(column.extract, 1).str.strip_chars().replace("", None)
-    return found
+    if column.extract is None:
+        return found
+    if groups := column.duration_groups:
+        return _months_of(found, column.extract, groups)
+    return found.str.extract(column.extract, 1).str.strip_chars().replace("", None)
+
+
+def _months_of(found: pl.Series, pattern: str, groups: dict[str, int]) -> pl.Series:
+    """A duration in months, as text; null unless every group is a number."""
+    parts = [found.str.extract(pattern, n).cast(pl.Float64, strict=False) * MONTHS_IN[u] for u, n in groups.items()]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total.cast(pl.String)
 
 
 def numbers(cells: pl.Series, column: Column) -> pl.Series:
@@ -77,8 +88,18 @@ def days(cells: pl.Series, column: Column) -> pl.Series:
     if names_no_day(column):
         found, pattern = "01 " + found, "%d " + pattern
     parsed = found.str.strptime(pl.Date, pattern, strict=False)
+    if column.first_year is not None:
+        parsed = _in_hundred_years(parsed, column.first_year)
     sane = parsed.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
     return parsed if sane.all() else parsed.set(~sane.fill_null(True), None)
+
+
+def _in_hundred_years(parsed: pl.Series, first_year: int) -> pl.Series:
+    """Dates of two-digit years moved by centuries into the hundred years from ``first_year``."""
+    # first_year is at least 1901 and at most 2000: 29 February 2000 never moves to a year without one.
+    early, late = parsed.dt.year() < first_year, parsed.dt.year() >= first_year + 100
+    found = parsed.zip_with(~early.fill_null(False), parsed.dt.offset_by("100y"))
+    return found.zip_with(~late.fill_null(False), parsed.dt.offset_by("-100y"))
 
 
 def names_no_day(column: Column) -> bool:

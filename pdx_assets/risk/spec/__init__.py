@@ -5,7 +5,7 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 """
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
+from pdx_assets.risk.spec.columns import MONTHS_IN, Column, Derived, Dtype, LoanId, Outliers, Ratio, Role, Scale
 from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
@@ -23,6 +23,7 @@ from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
 from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, SimulatedLender, Tape
 
 __all__ = [
+    "MONTHS_IN",
     "NAME",
     "AlgorithmName",
     "Checks",
@@ -32,6 +33,7 @@ __all__ = [
     "DaysPastDue",
     "Decision",
     "Declared",
+    "Derived",
     "Drift",
     "Dtype",
     "Faults",
@@ -39,6 +41,7 @@ __all__ = [
     "LastPaymentAndStatus",
     "LoanId",
     "LocatedError",
+    "Outliers",
     "PerformancePanel",
     "PolicyName",
     "PortfolioSpec",
@@ -46,6 +49,7 @@ __all__ = [
     "ProfileName",
     "Ratio",
     "Role",
+    "Scale",
     "SimulatedLender",
     "Strategy",
     "Tape",
