@@ -88,18 +88,8 @@ def days(cells: pl.Series, column: Column) -> pl.Series:
     if names_no_day(column):
         found, pattern = "01 " + found, "%d " + pattern
     parsed = found.str.strptime(pl.Date, pattern, strict=False)
-    if column.first_year is not None:
-        parsed = _in_hundred_years(parsed, column.first_year)
     sane = parsed.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
     return parsed if sane.all() else parsed.set(~sane.fill_null(True), None)
-
-
-def _in_hundred_years(parsed: pl.Series, first_year: int) -> pl.Series:
-    """Dates of two-digit years moved by centuries into the hundred years from ``first_year``."""
-    # first_year is at least 1901 and at most 2000: 29 February 2000 never moves to a year without one.
-    early, late = parsed.dt.year() < first_year, parsed.dt.year() >= first_year + 100
-    found = parsed.zip_with(~early.fill_null(False), parsed.dt.offset_by("100y"))
-    return found.zip_with(~late.fill_null(False), parsed.dt.offset_by("-100y"))
 
 
 def names_no_day(column: Column) -> bool:

@@ -244,9 +244,7 @@ def _train(
 
     data = learned_from(ws, manifest["strategy"], Month.parse(manifest["production_month"]))
     start = perf_counter()
-    model = train(
-        what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"], outliers=ws.spec.outliers
-    )
+    model = train(what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"], outliers=ws.spec.outliers)
     seconds = perf_counter() - start
     metrics = {
         part: evaluate(sample.label, model.predict_pd(sample.matrix), sample.weight)

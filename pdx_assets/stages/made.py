@@ -27,7 +27,9 @@ _WORDS = {"description", "name", "title"}
 
 def method(ws: Workspace) -> Method:
     """What, beside the tape, the portfolio's assets rest on."""
-    declared = ws.spec.model_dump(mode="json", include={"loan_id", "columns", "ratios", "derived", "exclusions", "label"})
+    declared = ws.spec.model_dump(
+        mode="json", include={"loan_id", "columns", "ratios", "derived", "exclusions", "label"}
+    )
     words = document_sha256([TAPE_VERSION, _without_words(declared), ws.spec.use_price])
     return Method(ws.spec, words, ws.profile.retune_every)
 

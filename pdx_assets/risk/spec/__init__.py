@@ -20,7 +20,16 @@ from pdx_assets.risk.spec.method import (
     Windows,
 )
 from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
-from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, SimulatedLender, Tape
+from pdx_assets.risk.spec.simulated import (
+    Drift,
+    Faults,
+    RetailBank,
+    Simulated,
+    SimulatedLender,
+    Stretch,
+    TwoWheelerTwin,
+)
+from pdx_assets.risk.spec.tape import PerformancePanel, Tape
 
 __all__ = [
     "MONTHS_IN",
@@ -48,11 +57,15 @@ __all__ = [
     "Profile",
     "ProfileName",
     "Ratio",
+    "RetailBank",
     "Role",
     "Scale",
+    "Simulated",
     "SimulatedLender",
     "Strategy",
+    "Stretch",
     "Tape",
     "Tuning",
+    "TwoWheelerTwin",
     "Windows",
 ]

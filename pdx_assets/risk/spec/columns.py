@@ -18,7 +18,7 @@ MONTHS_IN = {"years": 12, "months": 1}
 
 def absent(value: object) -> bool:
     """For ``exclude_if``: a key not used leaves the hashes of a spec as they were before the key existed."""
-    return value is None or value == {}
+    return not value
 
 
 class Column(Declared):
@@ -29,13 +29,6 @@ class Column(Declared):
     unit: str | None = Field(None, description="USD, months, percent, ...: shown in the UI")
     description: str = ""
     format: str | None = Field(None, description="strptime format of a date, such as %b-%Y")
-    first_year: int | None = Field(
-        None,
-        ge=1901,
-        le=2000,
-        exclude_if=absent,
-        description="of a date whose format has a two-digit year (%y): the first of the hundred years it can mean",
-    )
     extract: str | None = Field(None, description="regular expression whose first group is the value")
     replace: dict[str, str | float | None] = Field(
         default_factory=dict, description="exact cell values to replace before parsing"
@@ -62,8 +55,6 @@ class Column(Declared):
     def _date_has_format(self) -> Column:
         if self.dtype == "date" and not self.format:
             raise ValueError("a date column needs a format, such as '%b-%Y' for Dec-2011")
-        if self.first_year is not None and (self.dtype != "date" or "%y" not in (self.format or "")):
-            raise ValueError("first_year is for a date whose format has a two-digit year, %y")
         if self.duration_groups and self.dtype != "number":
             raise ValueError(f"a duration is a number of months, but dtype is {self.dtype!r}")
         return self
@@ -71,7 +62,8 @@ class Column(Declared):
     @property
     def duration_groups(self) -> dict[str, int]:
         """Group number of ``extract`` by unit of a duration; empty where ``extract`` has a plain group."""
-        return dict(re.compile(self.extract).groupindex) if self.extract is not None else {}
+        found = re.compile(self.extract).groupindex if self.extract is not None else {}
+        return dict(found) if set(found) <= set(MONTHS_IN) else {}
 
 
 class LoanId(Declared):
@@ -148,7 +140,9 @@ class Outliers(Declared):
     """Bounds of a number, learned from train, at which a model's input stops: the narrower where both are given."""
 
     z_score: float | None = Field(None, gt=0, description="standard deviations from the mean")
-    iqr: float | None = Field(None, gt=0, description="interquartile ranges below the first and above the third quartile")
+    iqr: float | None = Field(
+        None, gt=0, description="interquartile ranges below the first and above the third quartile"
+    )
 
     @model_validator(mode="after")
     def _some_bound(self) -> Outliers:
