@@ -30,8 +30,8 @@ def clean_features(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.DataFrame:
         one row a loan, sorted by ``loan_id``: ``cohort``, ``loan_id``, ``borrower_hash`` (Int64),
         ``application_date`` (Date), ``weight`` (Float32, only if declared), every number feature
         (Float32, missing is null; a date feature is the days from it to the application date; a ratio
-        is missing where its denominator is not above 0; a derived feature where a part of it is missing), every category feature and every protected
-        column (String, missing is null).
+        is missing where its denominator is not above 0, and a derived feature where a part of it is), every
+        category feature and every protected column (String, missing is null).
 
     Raises:
         CleaningError: a value does not parse, a loan has no application date, or a feature's name is one
@@ -102,7 +102,7 @@ _TYPES = {"number": pl.Float64, "date": pl.Date, "category": pl.String, "text": 
 
 
 def _wanted(column: Column) -> str:
-    return f"a date {column.format}" if column.dtype == "date" else f"a {column.dtype}"
+    return f"a date {' or '.join(column.formats)}" if column.dtype == "date" else f"a {column.dtype}"
 
 
 def _number(spec: PortfolioSpec, loans: pl.DataFrame, name: str, applied: pl.Series) -> pl.Series:

@@ -44,7 +44,7 @@ def true_pds(index: np.ndarray, *, bad_rate: float, auc: float) -> np.ndarray:
     The log-odds are linear in the index; intercept and slope are solved on these very loans. An AUC beyond
     what the index can give (too few loans, ties) ends at the steepest slope tried, 50.
     """
-    from scipy.optimize import brentq  # type: ignore[import-untyped]
+    from scipy.optimize import brentq
 
     def with_slope(slope: float) -> np.ndarray:
         reach = 60.0 + slope * float(np.abs(index).max())

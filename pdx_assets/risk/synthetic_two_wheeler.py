@@ -151,7 +151,9 @@ def draw_applications(rng: np.random.Generator, n: int, month: Month, shift: flo
             "manufacturer_id": maker,
             "Current_pincode_ID": 1 + branch * _PINCODES + rng.integers(0, _PINCODES, n),
             "Date.of.Birth": pl.Series(born).dt.strftime("%d-%m-%y"),
-            "Employment.Type": np.select([unstated, self_employed], [None, "Self employed"], "Salaried"),
+            "Employment.Type": pl.Series(np.where(self_employed, "Self employed", "Salaried")).set(
+                pl.Series(unstated), None
+            ),
             "DisbursalDate": pl.Series(disbursed).dt.strftime("%d-%m-%y"),
             "State_ID": _places().state_of[branch] + 1,
             "Employee_code_ID": 1 + branch * _EMPLOYEES + rng.integers(0, _EMPLOYEES, n),

@@ -1,8 +1,8 @@
 """Preprocessing, learned from train only and carried inside the model (the paper's section 4.1).
 
-Declared outliers are held at bounds; missing numbers become 0 and get a flag column; categories held by under 1 % of train become ``Others``;
-categories are one-hot; numbers are standardized, and held within 4 standard deviations, where the
-algorithm wants it. Flags and one-hot columns
+Declared outliers are held at bounds; missing numbers become 0 and get a flag column; categories held by
+under 1 % of train become ``Others``; categories are one-hot; numbers are standardized, and held within 4
+standard deviations, where the algorithm wants it. Flags and one-hot columns
 stay 0/1: standardizing a rare one would turn a single loan into an input of 100 standard deviations.
 The ONNX counterpart is ``onnx_graph.preprocess``; both do the same float32 operations in the same order,
 so that no loan crosses a tree's threshold on the way into a bundle.

@@ -6,7 +6,7 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import MONTHS_IN, Column, Derived, Dtype, LoanId, Outliers, Ratio, Role, Scale
-from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.label import ChargedOff, DaysPastDue, Label, LastPaymentAndStatus, ReadyFlag, RepaymentDates
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -35,6 +35,7 @@ __all__ = [
     "MONTHS_IN",
     "NAME",
     "AlgorithmName",
+    "ChargedOff",
     "Checks",
     "Column",
     "Condition",
@@ -57,6 +58,8 @@ __all__ = [
     "Profile",
     "ProfileName",
     "Ratio",
+    "ReadyFlag",
+    "RepaymentDates",
     "RetailBank",
     "Role",
     "Scale",
