@@ -41,7 +41,7 @@ def features_schema(spec: PortfolioSpec) -> dg.TableSchema:
     for name in _features(spec):
         column = spec.columns.get(name)
         kind = "string" if column is not None and column.dtype == "category" else "float32"
-        text = spec.ratios[name].description if column is None else _described(column)
+        text = spec.made_features[name].description if column is None else _described(column)
         described.append(dg.TableColumn(name, kind, description=text or None))
     return dg.TableSchema([*fixed, *weight, *described])
 
@@ -60,8 +60,8 @@ def features_lineage(spec: PortfolioSpec) -> dg.TableColumnLineage:
     if spec.sampling_weights is not None:
         sources["weight"] = [spec.sampling_weights.column, "source_file"]
     for name in _features(spec):
-        ratio = spec.ratios.get(name)
-        wanted = [name] if ratio is None else [ratio.numerator, ratio.denominator]
+        made = spec.made_features.get(name)
+        wanted = [name] if made is None else list(made.parts)
         # A date becomes the days from it to the application date.
         days = any(spec.columns[c].dtype == "date" for c in wanted)
         sources[name] = [*wanted, *([dated] if days else [])]

@@ -14,7 +14,7 @@ import polars as pl
 from pdx_assets.risk import columns
 from pdx_assets.risk.errors import CleaningError
 from pdx_assets.risk.sampling import sampling_weights
-from pdx_assets.risk.spec import Column, PortfolioSpec
+from pdx_assets.risk.spec import Column, Derived, PortfolioSpec
 
 LEADING = ("cohort", "loan_id", "borrower_hash", "application_date")
 
@@ -31,8 +31,8 @@ def clean_features(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.DataFrame:
         one row a loan, sorted by ``loan_id``: ``cohort``, ``loan_id``, ``borrower_hash`` (Int64),
         ``application_date`` (Date), ``weight`` (Float32, only if declared), every number feature
         (Float32, missing is null; a date feature is the days from it to the application date; a ratio
-        is missing where its denominator is not above 0), every category feature and every protected
-        column (String, missing is null).
+        is missing where its denominator is not above 0, and a derived feature where a part of it is), every
+        category feature and every protected column (String, missing is null).
 
     Raises:
         CleaningError: a value does not parse, a loan has no application date, or a feature's name is one
@@ -88,7 +88,7 @@ def _require_names(spec: PortfolioSpec) -> None:
         raise CleaningError(
             f"portfolio {spec.name}: feature names {taken + repeated} cannot be used.",
             expected=f"each name once, and none of {', '.join((*LEADING, 'weight'))}",
-            remedy="rename the column in the export, or the ratio in the spec",
+            remedy="rename the column in the export, or the ratio or derived feature in the spec",
         )
 
 
@@ -120,12 +120,25 @@ def _wanted(column: Column) -> str:
 def _number(spec: PortfolioSpec, loans: pl.DataFrame, name: str, applied: pl.Series) -> pl.Series:
     if name in spec.columns:
         return _plain_number(spec, loans, name, applied)
-    ratio = spec.ratios[name]
-    above = _plain_number(spec, loans, ratio.numerator, applied)
-    below = _plain_number(spec, loans, ratio.denominator, applied)
-    found = (above / below).set(~(below > 0).fill_null(False), None)
+    made = spec.made_features[name]
+    if isinstance(made, Derived):
+        found = _derived(spec, loans, made, applied)
+    else:
+        above = _plain_number(spec, loans, made.numerator, applied)
+        below = _plain_number(spec, loans, made.denominator, applied)
+        found = (above / below).set(~(below > 0).fill_null(False), None)
     # A denominator next to 0 must not become an infinity.
     return found.set(~found.cast(pl.Float32).is_finite().fill_null(True), None)
+
+
+def _derived(spec: PortfolioSpec, loans: pl.DataFrame, rule: Derived, applied: pl.Series) -> pl.Series:
+    if rule.scale is not None:
+        values = _plain_number(spec, loans, rule.scale.column, applied)
+        return (values - rule.scale.low) / (rule.scale.high - rule.scale.low)
+    assert rule.difference is not None
+    first, second = rule.difference
+    values = _plain_number(spec, loans, first, applied)
+    return values - (_plain_number(spec, loans, second, applied) if isinstance(second, str) else second)
 
 
 def _plain_number(spec: PortfolioSpec, loans: pl.DataFrame, name: str, applied: pl.Series) -> pl.Series:

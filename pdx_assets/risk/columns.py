@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from pdx_assets.risk.errors import SpecError
-from pdx_assets.risk.spec import Column, PortfolioSpec
+from pdx_assets.risk.spec import MONTHS_IN, Column, PortfolioSpec
 from pdx_assets.risk.spec.columns import names_a_day
 
 # Float32 ends at 3.4e38; features must survive the narrowing.
@@ -36,9 +36,20 @@ def texts(cells: pl.Series, column: Column) -> pl.Series:
             blank = new[old.index("")]
             found = found if blank is None else found.fill_null(blank)
         found = found.replace(old, new)
-    if column.extract is not None:
-        found = found.str.extract(column.extract, 1).str.strip_chars().replace("", None)
-    return found
+    if column.extract is None:
+        return found
+    if groups := column.duration_groups:
+        return _months_of(found, column.extract, groups)
+    return found.str.extract(column.extract, 1).str.strip_chars().replace("", None)
+
+
+def _months_of(found: pl.Series, pattern: str, groups: dict[str, int]) -> pl.Series:
+    """A duration in months, as text; null unless every group is a number."""
+    parts = [found.str.extract(pattern, n).cast(pl.Float64, strict=False) * MONTHS_IN[u] for u, n in groups.items()]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total.cast(pl.String)
 
 
 def numbers(cells: pl.Series, column: Column) -> pl.Series:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdx_assets.risk.errors import SpecError, TapeUnavailableError
-from pdx_assets.risk.spec import HttpSource, PerformancePanel, PortfolioSpec, SqlSource, Tape, TapeFormat
+from pdx_assets.risk.spec import (
+    HttpSource,
+    PerformancePanel,
+    PortfolioSpec,
+    SimulatedLender,
+    SqlSource,
+    Tape,
+    TapeFormat,
+)
 from pdx_assets.risk.spec_file import expand_variables
 from pdx_assets.risk.tape_delta import delta_parts, is_delta
 from pdx_assets.risk.tape_formats import SUFFIXES, loan_formats, panel_formats
@@ -45,7 +53,7 @@ class _Found:
 
 def performance_panel(spec: PortfolioSpec) -> PerformancePanel | None:
     """The declared panel, or for a simulated lender the one it writes."""
-    if spec.tape.performance is None and spec.tape.simulated is not None:
+    if spec.tape.performance is None and isinstance(spec.tape.simulated, SimulatedLender):
         return PerformancePanel.model_validate(
             {"path": "performance", "status": "status", "reported_on": "reported_on"}
         )

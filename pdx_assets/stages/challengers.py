@@ -132,6 +132,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
         "seed": seed,
         "inputs": _inputs(ws),
         "code": _code(),
+        **_outliers(ws),
     }
     key = document_sha256(what)
     found = ws.lake.find_document("studies", key)
@@ -145,7 +146,15 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
 
         data = learned_from(ws, name, month)
         start = perf_counter()
-        study = tune(algorithm, data.train, data.itv, objective=what["objective"], trials=ws.profile.trials, seed=seed)
+        study = tune(
+            algorithm,
+            data.train,
+            data.itv,
+            objective=what["objective"],
+            trials=ws.profile.trials,
+            seed=seed,
+            outliers=ws.spec.outliers,
+        )
         seconds = perf_counter() - start
         document = {
             "study": key,
@@ -187,6 +196,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         "seed": seed,
         "inputs": _inputs(ws),
         "code": _code(),
+        **_outliers(ws),
     }
     key = document_sha256(what)
     found, seconds = ws.lake.find_document("trained", key), 0.0
@@ -234,7 +244,7 @@ def _train(
 
     data = learned_from(ws, manifest["strategy"], Month.parse(manifest["production_month"]))
     start = perf_counter()
-    model = train(what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"])
+    model = train(what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"], outliers=ws.spec.outliers)
     seconds = perf_counter() - start
     metrics = {
         part: evaluate(sample.label, model.predict_pd(sample.matrix), sample.weight)
@@ -310,6 +320,12 @@ def _point(
 
 def _inputs(ws: Workspace) -> dict[str, list[str]]:
     return {"numbers": ws.spec.number_features, "categories": ws.spec.category_features}
+
+
+def _outliers(ws: Workspace) -> dict[str, Any]:
+    """Nothing where none are declared, so that models of before the key existed are found again."""
+    declared = {name: rule.model_dump(mode="json") for name, rule in ws.spec.outliers.items()}
+    return {"outliers": declared} if declared else {}
 
 
 def _code() -> dict[str, str]:

@@ -126,7 +126,12 @@ def preprocess(graph: Graph, preprocessing: Preprocessing, columns: tuple[Design
     missing = graph.add("IsNaN", "numbers") if preprocessing.numbers else ""
     number = [preprocessing.numbers.index(c.source) for c in columns if c.kind == "number"]
     if number:
-        filled = graph.add("Where", missing, graph.constant(np.zeros(1, np.float32)), "numbers")
+        held = "numbers"
+        if preprocessing.bounds is not None:
+            # Whatever these make of NaN, the next node puts 0 in its place.
+            held = graph.add("Max", held, graph.constant(preprocessing.bounds[0]))
+            held = graph.add("Min", held, graph.constant(preprocessing.bounds[1]))
+        filled = graph.add("Where", missing, graph.constant(np.zeros(1, np.float32)), held)
         values = graph.add("Gather", filled, graph.constant(np.array(number, np.int64)), axis=1)
         if preprocessing.mean is not None and preprocessing.std is not None:
             values = graph.add("Sub", values, graph.constant(preprocessing.mean[number]))

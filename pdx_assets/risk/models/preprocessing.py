@@ -1,8 +1,8 @@
 """Preprocessing, learned from train only and carried inside the model (the paper's section 4.1).
 
-Missing numbers become 0 and get a flag column; categories held by under 1 % of train become ``Others``;
-categories are one-hot; numbers are standardized, and held within 4 standard deviations, where the
-algorithm wants it. Flags and one-hot columns
+Declared outliers are held at bounds; missing numbers become 0 and get a flag column; categories held by
+under 1 % of train become ``Others``; categories are one-hot; numbers are standardized, and held within 4
+standard deviations, where the algorithm wants it. Flags and one-hot columns
 stay 0/1: standardizing a rare one would turn a single loan into an input of 100 standard deviations.
 The ONNX counterpart is ``onnx_graph.preprocess``; both do the same float32 operations in the same order,
 so that no loan crosses a tree's threshold on the way into a bundle.
@@ -11,14 +11,17 @@ so that no loan crosses a tree's threshold on the way into a bundle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pdx_assets.risk.errors import TrainingError
 from pdx_assets.risk.models.matrix import LoanMatrix
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.spec import Outliers
 
 OTHERS = "Others"
 RARE_SHARE = 0.01
@@ -58,6 +61,8 @@ class Preprocessing:
         mean: float32 [k], or None where the algorithm takes numbers as they are.
         std: float32 [k], or None likewise.
         columns: the design columns that vary in train: numbers, then flags, then levels.
+        bounds: float32 [2, k], the lowest and highest value of each number, infinite where none is declared;
+            None where no number has bounds. Missing stays missing.
     """
 
     numbers: tuple[str, ...]
@@ -66,10 +71,16 @@ class Preprocessing:
     mean: np.ndarray | None
     std: np.ndarray | None
     columns: tuple[DesignColumn, ...]
+    bounds: np.ndarray | None = None
 
     @classmethod
-    def fit(cls, matrix: LoanMatrix, *, standardize: bool) -> Preprocessing:
+    def fit(
+        cls, matrix: LoanMatrix, *, standardize: bool, outliers: Mapping[str, Outliers] | None = None
+    ) -> Preprocessing:
         """Learn from the train loans.
+
+        Args:
+            outliers: by number, how its bounds are found (see :func:`bounds_of`).
 
         A column that does not vary in train is left out: nothing can be learned from it, and a weight
         drawn at random for it would act on the first loan that differs.
@@ -83,9 +94,12 @@ class Preprocessing:
         flags: list[DesignColumn] = []
         mean = np.zeros(len(matrix.number_names), np.float32)
         std = np.ones(len(matrix.number_names), np.float32)
+        bounds = _all_bounds(matrix, outliers or {})
         for j, name in enumerate(matrix.number_names):
             values = matrix.numbers[:, j].copy()
             missing = np.isnan(values)
+            if bounds is not None:
+                np.clip(values, bounds[0, j], bounds[1, j], out=values)
             values[missing] = 0
             if values.min() < values.max():
                 columns.append(DesignColumn("number", name))
@@ -111,8 +125,8 @@ class Preprocessing:
         if standardize:
             # A spread below float32's resolution would divide by 0.
             std = np.where(std > 0, std, np.float32(1)).astype(np.float32)
-            return cls(matrix.number_names, matrix.category_names, tuple(levels), mean, std, tuple(columns))
-        return cls(matrix.number_names, matrix.category_names, tuple(levels), None, None, tuple(columns))
+            return cls(matrix.number_names, matrix.category_names, tuple(levels), mean, std, tuple(columns), bounds)
+        return cls(matrix.number_names, matrix.category_names, tuple(levels), None, None, tuple(columns), bounds)
 
     def transform(self, matrix: LoanMatrix, columns: Sequence[DesignColumn] | None = None) -> np.ndarray:
         """float32 [n, m] in C order: the given design columns (default all), in the given order."""
@@ -133,6 +147,8 @@ class Preprocessing:
         place = [i for i, c in enumerate(columns) if c.kind == "number"]
         source = [self.numbers.index(columns[i].source) for i in place]
         values = numbers[:, source]
+        if self.bounds is not None:
+            np.clip(values, self.bounds[0, source], self.bounds[1, source], out=values)
         values[np.isnan(values)] = 0
         if self.mean is not None and self.std is not None:
             # Values near float32's end overflow on the way and are held at the limit all the same.
@@ -174,4 +190,51 @@ class Preprocessing:
                 name: {"mean": float(m), "std": float(s)}
                 for name, m, s in zip(self.numbers, self.mean, self.std, strict=True)
             }
+        if self.bounds is not None:
+            described["bounds"] = {
+                name: {"lowest": float(low), "highest": float(high)}
+                for name, low, high in zip(self.numbers, *self.bounds, strict=True)
+                if np.isfinite(low) or np.isfinite(high)
+            }
         return described
+
+
+def bounds_of(values: np.ndarray, rule: Outliers) -> tuple[np.float32, np.float32]:
+    """The lowest and highest value that is no outlier, the narrower of the declared bounds.
+
+    Args:
+        values: float32 [n], the train loans' values, NaN where missing; missing ones are left out.
+        rule: mean -+ ``z_score`` standard deviations; first and third quartile -+ ``iqr`` interquartile ranges
+            (Tukey 1977, *Exploratory Data Analysis*, section 2C).
+
+    An interquartile range of 0 says nothing about spread: with half of the loans at one value every other
+    would be an outlier. That bound is left out then, and both where no value is there.
+    """
+    here = values[~np.isnan(values)].astype(np.float64)
+    low, high = -np.inf, np.inf
+    if rule.z_score is not None and len(here):
+        reach = rule.z_score * here.std()
+        low, high = here.mean() - reach, here.mean() + reach
+    if rule.iqr is not None and len(here):
+        first, third = np.quantile(here, (0.25, 0.75))
+        if third > first:
+            reach = rule.iqr * (third - first)
+            low, high = max(low, first - reach), min(high, third + reach)
+    return np.float32(low), np.float32(high)
+
+
+def _all_bounds(matrix: LoanMatrix, outliers: Mapping[str, Outliers]) -> np.ndarray | None:
+    absent = sorted(set(outliers) - set(matrix.number_names))
+    if absent:
+        raise TrainingError(
+            f"Outliers are declared for {absent}, which are no numbers of the matrix.",
+            expected=f"some of {list(matrix.number_names)}",
+        )
+    if not outliers:
+        return None
+    bounds = np.full((2, len(matrix.number_names)), np.inf, np.float32)
+    bounds[0] = -np.inf
+    for name, rule in outliers.items():
+        j = matrix.number_names.index(name)
+        bounds[:, j] = bounds_of(matrix.numbers[:, j], rule)
+    return bounds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from pdx_assets.risk.models.neural_network import NeuralNetwork
 from pdx_assets.risk.models.preprocessing import DesignColumn, Preprocessing
 from pdx_assets.risk.models.random_forest import RandomForest
 from pdx_assets.risk.models.xgboost import XGBoost
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.spec import Outliers
 
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm for algorithm in (LogisticRegression(), RandomForest(), XGBoost(), NeuralNetwork())
@@ -68,7 +71,15 @@ class TrainedModel:
             return self.fitted.predict_pd(self.preprocessing.transform(matrix, self.columns))
 
 
-def train(algorithm: str, train: Sample, itv: Sample, params: Mapping[str, Any], *, seed: int) -> TrainedModel:
+def train(
+    algorithm: str,
+    train: Sample,
+    itv: Sample,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    outliers: Mapping[str, Outliers] | None = None,
+) -> TrainedModel:
     """Fit one model on train; ITV only stops boosting and the network early.
 
     Args:
@@ -77,6 +88,7 @@ def train(algorithm: str, train: Sample, itv: Sample, params: Mapping[str, Any],
         itv: labelled loans of the same months, held out.
         params: as ``Study.best_params``; what is left out takes the algorithm's default.
         seed: decides every random draw.
+        outliers: as in ``Preprocessing.fit``.
 
     Raises:
         TrainingError: single-class sample, no convergence, no variable selected, constant or NaN score,
@@ -92,7 +104,7 @@ def train(algorithm: str, train: Sample, itv: Sample, params: Mapping[str, Any],
         )
     complete = {**chosen.defaults, **params}
     with single_threaded():
-        preprocessing, train_design, itv_design = designs(chosen, train, itv)
+        preprocessing, train_design, itv_design = designs(chosen, train, itv, outliers)
         prepared = chosen.prepare(train_design, itv_design, seed=seed)
         fitted = prepared.fit(complete, seed=seed)
         check_scores(prepared.itv_pd(fitted), algorithm)
@@ -107,7 +119,9 @@ def algorithm_named(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
-def designs(algorithm: Algorithm, train: Sample, itv: Sample) -> tuple[Preprocessing, Design, Design]:
+def designs(
+    algorithm: Algorithm, train: Sample, itv: Sample, outliers: Mapping[str, Outliers] | None = None
+) -> tuple[Preprocessing, Design, Design]:
     """Preprocessing learned from train, and both samples under it.
 
     Raises:
@@ -122,7 +136,7 @@ def designs(algorithm: Algorithm, train: Sample, itv: Sample) -> tuple[Preproces
             )
     if (train.matrix.number_names, train.matrix.category_names) != (itv.matrix.number_names, itv.matrix.category_names):
         raise TrainingError("Train and ITV have different inputs.", expected="the same inputs in the same order")
-    preprocessing = Preprocessing.fit(train.matrix, standardize=algorithm.standardize)
+    preprocessing = Preprocessing.fit(train.matrix, standardize=algorithm.standardize, outliers=outliers)
     both = [Design(preprocessing.transform(s.matrix), s.label, s.normalized_weight()) for s in (train, itv)]
     return preprocessing, both[0], both[1]
 

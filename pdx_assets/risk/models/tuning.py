@@ -5,11 +5,11 @@ What is tried is each algorithm's ``suggest``; when a study runs (anchors) is th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from pdx_assets.risk.metrics.score_table import ScoreTable, tabulate
 from pdx_assets.risk.models.base import Prepared, single_threaded
 from pdx_assets.risk.models.matrix import Sample
 from pdx_assets.risk.models.training import algorithm_named, check_scores, designs
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.spec import Outliers
 
 
 def composite(table: ScoreTable) -> float | None:
@@ -64,7 +67,16 @@ class Study:
     trials: list[dict[str, Any]]
 
 
-def tune(algorithm: str, train: Sample, itv: Sample, *, objective: str, trials: int, seed: int) -> Study:
+def tune(
+    algorithm: str,
+    train: Sample,
+    itv: Sample,
+    *,
+    objective: str,
+    trials: int,
+    seed: int,
+    outliers: Mapping[str, Outliers] | None = None,
+) -> Study:
     """Search an algorithm's space with TPE for the highest objective on ITV.
 
     The first trial is the algorithm's defaults, so that even a study of one trial is sensible. Designs,
@@ -77,6 +89,7 @@ def tune(algorithm: str, train: Sample, itv: Sample, *, objective: str, trials: 
         objective: 'auc' or 'composite'.
         trials: how many fits, at least 1.
         seed: decides the sampler's draws and every fit's.
+        outliers: as in ``Preprocessing.fit``.
 
     Raises:
         TrainingError: single-class sample, unknown objective, or no trial succeeded.
@@ -88,7 +101,7 @@ def tune(algorithm: str, train: Sample, itv: Sample, *, objective: str, trials: 
         )
     chosen = algorithm_named(algorithm)
     with single_threaded():
-        _, train_design, itv_design = designs(chosen, train, itv)
+        _, train_design, itv_design = designs(chosen, train, itv, outliers)
         prepared = chosen.prepare(train_design, itv_design, seed=seed)
         del train_design, itv_design  # the algorithm keeps what it needs of them
 

@@ -5,7 +5,18 @@ stage that obeys them: tape.py, cleaning.py, outcomes/, windows.py, models/, pol
 """
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role, SamplingWeights
+from pdx_assets.risk.spec.columns import (
+    MONTHS_IN,
+    Column,
+    Derived,
+    Dtype,
+    LoanId,
+    Outliers,
+    Ratio,
+    Role,
+    SamplingWeights,
+    Scale,
+)
 from pdx_assets.risk.spec.label import (
     NOT_KNOWABLE,
     ChargedOff,
@@ -28,10 +39,20 @@ from pdx_assets.risk.spec.method import (
     Windows,
 )
 from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
+from pdx_assets.risk.spec.simulated import (
+    Drift,
+    Faults,
+    RetailBank,
+    Simulated,
+    SimulatedLender,
+    Stretch,
+    TwoWheelerTwin,
+)
 from pdx_assets.risk.spec.source import HttpSource, SqlSource, TapeFormat
-from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, SimulatedLender, Tape
+from pdx_assets.risk.spec.tape import PerformancePanel, Tape
 
 __all__ = [
+    "MONTHS_IN",
     "NAME",
     "NOT_KNOWABLE",
     "AlgorithmName",
@@ -43,6 +64,7 @@ __all__ = [
     "DaysPastDue",
     "Decision",
     "Declared",
+    "Derived",
     "Drift",
     "Dtype",
     "Faults",
@@ -51,6 +73,7 @@ __all__ = [
     "LastPaymentAndStatus",
     "LoanId",
     "LocatedError",
+    "Outliers",
     "PerformancePanel",
     "PolicyName",
     "PortfolioSpec",
@@ -59,13 +82,18 @@ __all__ = [
     "Ratio",
     "ReadyFlag",
     "RepaymentDates",
+    "RetailBank",
     "Role",
     "SamplingWeights",
+    "Scale",
+    "Simulated",
     "SimulatedLender",
     "SqlSource",
     "Strategy",
+    "Stretch",
     "Tape",
     "TapeFormat",
     "Tuning",
+    "TwoWheelerTwin",
     "Windows",
 ]

@@ -1,4 +1,4 @@
-"""Declarations of columns: roles and types, the loan's identity, ratios."""
+"""Declarations of columns: roles and types, the loan's identity, features made of others, outliers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ Role = Literal["id", "borrower", "date", "feature", "price", "outcome", "protect
 Dtype = Literal["number", "category", "date", "text"]
 
 _DAY_DIRECTIVES = re.compile(r"%-?[dejDFxs]")
+
+MONTHS_IN = {"years": 12, "months": 1}
+"""Named groups of ``extract`` that make a duration, and how many months each is."""
+
+
+def absent(value: object) -> bool:
+    """For ``exclude_if``: a key not used leaves the hashes of a spec as they were before the key existed."""
+    return not value
 
 
 def names_a_day(date_format: str) -> bool:
@@ -48,17 +56,23 @@ class Column(Declared):
     def _one_group(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                groups = re.compile(value).groups
+                found = re.compile(value)
             except re.error as error:
                 raise ValueError(f"{value!r} is not a regular expression: {error}") from error
-            if groups != 1:
-                raise ValueError(f"{value!r} has {groups} groups, expected exactly one in parentheses")
+            named = found.groups == len(found.groupindex) and set(found.groupindex) <= set(MONTHS_IN)
+            if found.groups != 1 and not (found.groups and named):
+                raise ValueError(
+                    f"{value!r} has {found.groups} groups, expected exactly one in parentheses, "
+                    "or for a duration in months (?P<years>...) and (?P<months>...)"
+                )
         return value
 
     @model_validator(mode="after")
     def _date_has_format(self) -> Column:
         if self.dtype == "date" and not self.formats:
             raise ValueError("a date column needs a format, such as '%b-%Y' for Dec-2011")
+        if self.duration_groups and self.dtype != "number":
+            raise ValueError(f"a duration is a number of months, but dtype is {self.dtype!r}")
         if self.two_digit_years_from is not None and not any("%y" in f for f in self.formats):
             raise ValueError("two_digit_years_from is for a format with two-digit years, %y")
         if len({names_a_day(f) for f in self.formats}) > 1:
@@ -69,6 +83,12 @@ class Column(Declared):
     def formats(self) -> tuple[str, ...]:
         """The declared formats, in the order in which they are tried."""
         return (self.format,) if isinstance(self.format, str) else self.format or ()
+
+    @property
+    def duration_groups(self) -> dict[str, int]:
+        """Group number of ``extract`` by unit of a duration; empty where ``extract`` has a plain group."""
+        found = re.compile(self.extract).groupindex if self.extract is not None else {}
+        return dict(found) if set(found) <= set(MONTHS_IN) else {}
 
 
 class LoanId(Declared):
@@ -94,6 +114,66 @@ class Ratio(Declared):
     numerator: str
     denominator: str
     description: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns it is made of."""
+        return (self.numerator, self.denominator)
+
+
+class Scale(Declared):
+    """A number's place on a published scale."""
+
+    column: str
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Scale:
+        if not self.low < self.high:
+            raise ValueError(f"the scale goes from {self.low} to {self.high}, expected low below high")
+        return self
+
+
+class Derived(Declared):
+    """A feature worked out from columns and declared constants, by exactly one rule.
+
+    ``difference: [a, b]`` is a - b, where b is a column or a number; ``scale`` is (column - low) / (high - low).
+    Constants are declared, never learned from the data: a minimum or mean taken over the file would tell a
+    loan of one month something about the loans of later ones.
+    """
+
+    difference: tuple[str, str | float] | None = None
+    scale: Scale | None = None
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Derived:
+        if (self.difference is None) == (self.scale is None):
+            raise ValueError("give either difference or scale")
+        return self
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns it is made of."""
+        if self.scale is not None:
+            return (self.scale.column,)
+        return tuple(part for part in self.difference or () if isinstance(part, str))
+
+
+class Outliers(Declared):
+    """Bounds of a number, learned from train, at which a model's input stops: the narrower where both are given."""
+
+    z_score: float | None = Field(None, gt=0, description="standard deviations from the mean")
+    iqr: float | None = Field(
+        None, gt=0, description="interquartile ranges below the first and above the third quartile"
+    )
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Outliers:
+        if self.z_score is None and self.iqr is None:
+            raise ValueError("give z_score, iqr or both")
+        return self
 
 
 class SamplingWeights(Declared):

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role, SamplingWeights
+from pdx_assets.risk.spec.columns import Column, Derived, LoanId, Outliers, Ratio, Role, SamplingWeights, absent
 from pdx_assets.risk.spec.label import DaysPastDue, Label
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
@@ -21,6 +21,7 @@ from pdx_assets.risk.spec.method import (
     Tuning,
     Windows,
 )
+from pdx_assets.risk.spec.simulated import SimulatedLender
 from pdx_assets.risk.spec.tape import Tape
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}\Z")  # $ would let a trailing newline through
@@ -40,6 +41,8 @@ class PortfolioSpec(Declared):
     loan_id: LoanId
     columns: dict[str, Column]
     ratios: dict[str, Ratio] = Field(default_factory=dict)
+    derived: dict[str, Derived] = Field(default_factory=dict, exclude_if=absent)
+    outliers: dict[str, Outliers] = Field(default_factory=dict, exclude_if=absent)
     use_price: bool = Field(False, description="let columns of role price in as features")
     exclusions: tuple[Condition, ...] = ()
     sampling_weights: SamplingWeights | None = Field(
@@ -93,10 +96,19 @@ class PortfolioSpec(Declared):
         self._references_exist()
         if not self.feature_columns:
             raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
+        for name in self.outliers:
+            if name not in self.number_features:
+                raise LocatedError(
+                    f"outliers names {name!r}, expected a number feature: {', '.join(self.number_features)}",
+                    *("outliers", name),
+                )
         if "fixed_window" not in self.strategies:
             raise LocatedError(
                 "strategies lack fixed_window: it is the baseline every champion is compared with", "strategies"
             )
+        both = sorted(set(self.ratios) & set(self.derived))
+        if both:
+            raise LocatedError(f"{both[0]!r} is declared under ratios already", "derived", both[0])
         for field in ("strategies", "algorithms"):
             values = getattr(self, field)
             if len(set(values)) != len(values) or not values:
@@ -113,9 +125,9 @@ class PortfolioSpec(Declared):
         for name, at in wanted:
             column = self.columns[name]
             where = ".".join(map(str, at))
-            if at[0] == "ratios" and column.role not in ("feature", "price"):
+            if at[0] in ("ratios", "derived") and column.role not in ("feature", "price"):
                 raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected a feature", *at)
-            if at[0] == "ratios" and column.dtype not in ("number", "date"):
+            if at[0] in ("ratios", "derived") and column.dtype not in ("number", "date"):
                 raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a number", *at)
             if at[0] == "exclusions" and column.role == "outcome":
                 raise LocatedError(
@@ -127,7 +139,8 @@ class PortfolioSpec(Declared):
                 raise LocatedError(f"{where} uses the outcome column {name!r}: the id would change as loans age", *at)
             if at[:2] in (("tape", "as_of_columns"), ("label", "definition")):
                 _check_outcome(name, column, at)
-        if isinstance(self.label.definition, DaysPastDue) and self.tape.performance is None and not self.tape.simulated:
+        has_panel = self.tape.performance is not None or isinstance(self.tape.simulated, SimulatedLender)
+        if isinstance(self.label.definition, DaysPastDue) and not has_panel:
             raise LocatedError(
                 "a days_past_due label needs tape.performance, the monthly repayment rows", "label", "definition"
             )
@@ -147,6 +160,12 @@ class PortfolioSpec(Declared):
         for name, ratio in self.ratios.items():
             found.append((ratio.numerator, ("ratios", name, "numerator")))
             found.append((ratio.denominator, ("ratios", name, "denominator")))
+        for name, derived in self.derived.items():
+            if derived.scale is not None:
+                found.append((derived.scale.column, ("derived", name, "scale", "column")))
+            for i, part in enumerate(derived.difference or ()):
+                if isinstance(part, str):
+                    found.append((part, ("derived", name, "difference", i)))
         return found
 
     def _plan_is_possible(self) -> None:
@@ -242,10 +261,15 @@ class PortfolioSpec(Declared):
 
     @property
     def number_features(self) -> list[str]:
-        """Numeric model features of clean_features: numbers, dates as days, ratios."""
+        """Numeric model features of clean_features: numbers, dates as days, ratios, derived."""
         numbers = [c for c in self.feature_columns if self.columns[c].dtype in ("number", "date")]
-        # A ratio of a price is a price: it comes in and stays out with it.
-        return numbers + [name for name, r in self.ratios.items() if {r.numerator, r.denominator} <= set(numbers)]
+        # What is made of a price is a price: it comes in and stays out with it.
+        return numbers + [name for name, made in self.made_features.items() if set(made.parts) <= set(numbers)]
+
+    @property
+    def made_features(self) -> dict[str, Ratio | Derived]:
+        """Ratios and derived features by name, whether or not their columns are let in."""
+        return {**self.ratios, **self.derived}
 
     @property
     def category_features(self) -> list[str]:

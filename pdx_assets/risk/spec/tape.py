@@ -1,49 +1,14 @@
-"""Declarations of the tape: where loans and repayment rows come from, and the simulated lender's parameters."""
+"""Declarations of the tape: where loans and repayment rows come from."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.spec.base import Declared, month_text
+from pdx_assets.risk.spec.simulated import Simulated
 from pdx_assets.risk.spec.source import HttpSource, SqlSource, TapeFormat, without_secrets
-
-
-class Drift(Declared):
-    """How the simulated lender's world changes; every switch is off at its default."""
-
-    covariate: float = Field(0.0, ge=0, description="shift of applicant quality, standard deviations a year")
-    concept: float = Field(0.0, ge=0, description="rotation of the true weights, radians a year")
-    shock_month: str | None = Field(None, description="month from which a sudden shock holds")
-    shock_log_odds: float = Field(0.0, description="what the shock adds to every loan's log-odds of default")
-
-    _check_month = field_validator("shock_month", mode="before")(lambda v: v if v is None else month_text(v))
-
-
-class Faults(Declared):
-    """What goes wrong in the simulated lender's export; every switch is off at its default."""
-
-    label_delay_days: int = Field(0, ge=0, description="days between a missed payment's month end and its report")
-    late_share: float = Field(0.0, ge=0, le=1, description="share of bad loans reported months late")
-    revised_share: float = Field(0.0, ge=0, le=1, description="share of bad loans withdrawn later as an error")
-    dirty_share: float = Field(0.0, ge=0, le=1, description="share of loan rows written malformed")
-    leaks: tuple[Literal["rewritten_term", "post_outcome_balance", "outcome_flag"], ...] = ()
-
-
-class SimulatedLender(Declared):
-    """Parameters of risk/synthetic.py."""
-
-    seed: int = 0
-    first_month: str = "2021-01"
-    months: int = Field(60, ge=2, le=1200)
-    loans_per_month: int = Field(800, ge=1, le=1_000_000)
-    bad_rate: float = Field(0.08, gt=0, lt=1, description="share of loans bad within twelve months, at the start")
-    drift: Drift = Drift()
-    faults: Faults = Faults()
-
-    _check_month = field_validator("first_month", mode="before")(month_text)
 
 
 class PerformancePanel(Declared):
@@ -79,7 +44,7 @@ class Tape(Declared):
     path: str = ""
     sql: SqlSource | None = None
     http: HttpSource | None = None
-    simulated: SimulatedLender | None = None
+    simulated: Simulated | None = None
     format: TapeFormat = "auto"
     refresh_minutes: float | None = Field(
         None, ge=0, description="a place that is not a file is not asked again within; default 5, or 60 if read whole"
