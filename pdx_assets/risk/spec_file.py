@@ -116,7 +116,7 @@ def _locate(node: Any, location: tuple[int | str, ...]) -> tuple[int, str]:
         found = _child(node, key)
         if found is None:
             # A discriminated union adds its tag to the location; a missing key has no node.
-            if not str(key).startswith(("days_past_due", "last_payment")):
+            if not str(key).startswith(("days_past_due", "last_payment", "lender", "p2p_twin")):
                 names.append(str(key))
             continue
         node = found

@@ -1,8 +1,9 @@
-"""The simulated lender: a loan book whose true PDs are known, exported month by month as tape files.
+"""Simulated books: loans whose true PDs are known, exported month by month as tape files.
 
-The public face of the simulation, and the files, belong here. Its parts: what applicants look like and
-what is true of them (synthetic_applicants.py), what they repay and what of it is reported when
-(synthetic_repayment.py), and the book that puts both together (synthetic_book.py).
+The public face of the simulations, and how a folder of files appears whole, belong here. There is one
+module a kind: synthetic_lender.py (with what applicants look like and what is true of them in
+synthetic_applicants.py, what they repay and what of it is reported when in synthetic_repayment.py, and
+the book that puts both together in synthetic_book.py) and synthetic_p2p.py.
 """
 
 from __future__ import annotations
@@ -11,31 +12,29 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
+from pdx_assets.risk import synthetic_lender, synthetic_p2p
 from pdx_assets.risk.errors import HomeError
-from pdx_assets.risk.seeds import seed_from
-from pdx_assets.risk.spec import SimulatedLender
+from pdx_assets.risk.spec import Simulated
 from pdx_assets.risk.synthetic_applicants import expected_auc
-from pdx_assets.risk.synthetic_book import SimulatedBook, cohort_truth, simulate, true_pd
+from pdx_assets.risk.synthetic_book import SimulatedBook, simulate, true_pd
 
 __all__ = ["SimulatedBook", "expected_auc", "simulate", "true_pd", "write_simulated_tape"]
 
 # Raised whenever the same parameters give other bytes, so that folders written before are written anew.
-GENERATOR = 1
+GENERATORS = {"lender": 1, "p2p_twin": 1}
 _STALE_SECONDS = 3600.0
 
 
-def write_simulated_tape(lender: SimulatedLender, folder: Path) -> None:
-    """Write the lender's export: what a portfolio with ``tape.simulated`` reads.
+def write_simulated_tape(simulated: Simulated, folder: Path) -> None:
+    """Write a simulated book's export: what a portfolio with ``tape.simulated`` reads.
 
-    ``loans/YYYY-MM.csv`` (applications of that month), ``performance/YYYY-MM.csv`` (rows reported in that
-    month, corrections of earlier months included; no file where nothing was reported),
-    ``truth/YYYY-MM.csv`` (loan_id, true_pd) and ``lender.json`` (parameters, as-of date, file sizes).
+    ``loans/YYYY-MM.csv`` (loans of that month), ``truth/YYYY-MM.csv`` (loan_id, true_pd), for kind
+    ``lender`` ``performance/YYYY-MM.csv`` (rows reported in that month, corrections of earlier months
+    included; no file where nothing was reported), and ``lender.json`` (parameters, as-of date, file sizes).
 
     The folder appears whole or not at all, with the same bytes for the same parameters; a complete one
     is left alone and one of other parameters replaced. Several processes may do it at once.
@@ -43,7 +42,7 @@ def write_simulated_tape(lender: SimulatedLender, folder: Path) -> None:
     Raises:
         HomeError: the folder exists and is not a simulated tape.
     """
-    if _complete(lender, folder):
+    if _complete(simulated, folder):
         return
     if not _ours(folder):
         raise HomeError(
@@ -56,36 +55,44 @@ def write_simulated_tape(lender: SimulatedLender, folder: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         made.chmod(0o755)
-        _write(simulate(lender), made)
-        _swap(lender, made, folder)
+        _write(simulated, made)
+        _swap(simulated, made, folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _write(book: SimulatedBook, folder: Path) -> None:
-    sizes: dict[str, int] = {}
+def _files(simulated: Simulated) -> Iterator[tuple[str, str]]:
+    """Name and text of every file but lender.json, each made when it is asked for."""
+    match simulated.kind:
+        case "lender":
+            return synthetic_lender.files(simulated)
+        case "p2p_twin":
+            return synthetic_p2p.files(simulated)
 
-    def put(name: str, text: str) -> None:
+
+def _as_of(simulated: Simulated) -> date:
+    match simulated.kind:
+        case "lender":
+            return synthetic_lender.as_of(simulated)
+        case "p2p_twin":
+            return synthetic_p2p.as_of(simulated)
+
+
+def _write(simulated: Simulated, folder: Path) -> None:
+    sizes: dict[str, int] = {}
+    for name, text in _files(simulated):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(text.encode("utf-8"))
         sizes[name] = path.stat().st_size
-
-    lender = book.lender
-    for cohort in book.cohorts:
-        seed = seed_from(lender.seed, "simulated lender", "dirt", cohort.month)
-        text = book.exported_loans(cohort).write_csv()
-        put(f"loans/{cohort.month}.csv", malformed(text, lender.faults.dirty_share, np.random.default_rng(seed)))
-        put(f"truth/{cohort.month}.csv", cohort_truth(cohort).select("loan_id", "true_pd").write_csv())
-    for month, rows in book.reports():
-        text = rows.with_columns(pl.col("month").dt.strftime("%Y-%m")).write_csv()
-        put(f"performance/{month}.csv", text)
-    put("lender.json", json.dumps(_identity(lender) | {"files": sizes}, indent=1, sort_keys=True) + "\n")
+    said = json.dumps(_identity(simulated) | {"files": sizes}, indent=1, sort_keys=True) + "\n"
+    (folder / "lender.json").write_bytes(said.encode("utf-8"))
 
 
-def _identity(lender: SimulatedLender) -> dict[str, object]:
-    as_of = SimulatedBook(lender, ()).as_of
-    return {"generator": GENERATOR, "lender": lender.model_dump(mode="json"), "as_of": str(as_of)}
+def _identity(simulated: Simulated) -> dict[str, object]:
+    # The lender's kind is left out: folders from before there were several kinds do not have it.
+    declared = simulated.model_dump(mode="json", exclude={"kind"} if simulated.kind == "lender" else None)
+    return {"generator": GENERATORS[simulated.kind], "lender": declared, "as_of": str(_as_of(simulated))}
 
 
 def _ours(folder: Path) -> bool:
@@ -94,29 +101,29 @@ def _ours(folder: Path) -> bool:
     return not folder.exists()
 
 
-def _complete(lender: SimulatedLender, folder: Path) -> bool:
+def _complete(simulated: Simulated, folder: Path) -> bool:
     try:
         said = json.loads((folder / "lender.json").read_text(encoding="utf-8"))
         files = said.pop("files")
-        return said == _identity(lender) and all((folder / f).stat().st_size == size for f, size in files.items())
+        return said == _identity(simulated) and all((folder / f).stat().st_size == size for f, size in files.items())
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _swap(lender: SimulatedLender, made: Path, folder: Path) -> None:
+def _swap(simulated: Simulated, made: Path, folder: Path) -> None:
     """Put the finished folder in its place; another process may be doing the same."""
     try:
         made.rename(folder)
         return
     except OSError:
-        if _complete(lender, folder):
+        if _complete(simulated, folder):
             return
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
         folder.rename(aside / "replaced")
         made.rename(folder)
     except OSError:
-        if not _complete(lender, folder):
+        if not _complete(simulated, folder):
             raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -131,34 +138,3 @@ def _sweep(folder: Path) -> None:
             continue
         if stale:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def malformed(text: str, share: float, rng: np.random.Generator) -> str:
-    """The CSV text of one month with a share of its rows spoilt, in turn in each of the ways of ``_SPOILT``.
-
-    A spoilt row replaces the good one, but a repeated row (a duplicate id) is added.
-    """
-    lines = text.splitlines()
-    header, rows = lines[0].split(","), lines[1:]
-    count = int(np.floor(share * len(rows) + rng.random())) if share else 0
-    turn = int(rng.integers(len(_SPOILT)))
-    for k, row in enumerate(rng.permutation(len(rows))[:count].tolist()):
-        cells = dict(zip(header, rows[row].split(","), strict=True))
-        rows[row] = _SPOILT[(turn + k) % len(_SPOILT)](cells)
-    return "\n".join([lines[0], *rows]) + "\n"
-
-
-def _line(cells: dict[str, str], **changed: str) -> str:
-    return ",".join((cells | changed).values())
-
-
-_SPOILT: tuple[Callable[[dict[str, str]], str], ...] = (
-    lambda c: _line(c, annual_income=c["annual_income"].replace("0", "O")),
-    lambda c: _line(c, application_date=c["application_date"][:8] + "32"),
-    lambda c: _line(c, loan_id=""),
-    lambda c: _line(c) + "\n" + _line(c),
-    lambda c: _line(c).rsplit(",", 3)[0],
-    lambda c: _line(c) + ",,",
-    lambda c: _line(c, application_date="1900-01-01"),
-    lambda c: _line(c, bureau_score="NO HIT"),
-)

@@ -22,7 +22,7 @@ import polars as pl
 from pdx_assets.risk.calendar import Month, Periods
 from pdx_assets.risk.errors import TapeUnavailableError
 from pdx_assets.risk.locks import one_at_a_time
-from pdx_assets.risk.spec import PerformancePanel, PortfolioSpec
+from pdx_assets.risk.spec import PerformancePanel, PortfolioSpec, SimulatedLender
 from pdx_assets.risk.spec_file import expand_variables
 from pdx_assets.risk.tape_accounting import RowAccounting, accounts, loan_counts
 
@@ -129,7 +129,7 @@ def _read_parts(folder: Path, schema: dict[str, Any]) -> pl.DataFrame:
 
 def performance_panel(spec: PortfolioSpec) -> PerformancePanel | None:
     """The declared panel, or for a simulated lender the one it writes."""
-    if spec.tape.performance is None and spec.tape.simulated is not None:
+    if spec.tape.performance is None and isinstance(spec.tape.simulated, SimulatedLender):
         return PerformancePanel.model_validate(
             {"path": "performance", "status": "status", "reported_on": "reported_on"}
         )

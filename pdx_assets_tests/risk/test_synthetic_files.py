@@ -20,7 +20,8 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.spec import SimulatedLender
 from pdx_assets.risk.spec_file import load_spec
-from pdx_assets.risk.synthetic import malformed, simulate, write_simulated_tape
+from pdx_assets.risk.synthetic import simulate, write_simulated_tape
+from pdx_assets.risk.synthetic_lender import malformed
 
 DEMO = Path(synthetic.__file__).parents[1] / "defs" / "demo" / "defs.yaml"
 

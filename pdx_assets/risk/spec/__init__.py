@@ -20,7 +20,8 @@ from pdx_assets.risk.spec.method import (
     Windows,
 )
 from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
-from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, SimulatedLender, Tape
+from pdx_assets.risk.spec.simulated import Drift, Faults, PeerToPeerTwin, Simulated, SimulatedLender
+from pdx_assets.risk.spec.tape import PerformancePanel, Tape
 
 __all__ = [
     "NAME",
@@ -39,6 +40,7 @@ __all__ = [
     "LastPaymentAndStatus",
     "LoanId",
     "LocatedError",
+    "PeerToPeerTwin",
     "PerformancePanel",
     "PolicyName",
     "PortfolioSpec",
@@ -46,6 +48,7 @@ __all__ = [
     "ProfileName",
     "Ratio",
     "Role",
+    "Simulated",
     "SimulatedLender",
     "Strategy",
     "Tape",

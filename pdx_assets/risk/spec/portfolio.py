@@ -21,6 +21,7 @@ from pdx_assets.risk.spec.method import (
     Tuning,
     Windows,
 )
+from pdx_assets.risk.spec.simulated import SimulatedLender
 from pdx_assets.risk.spec.tape import Tape
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}\Z")  # $ would let a trailing newline through
@@ -117,7 +118,8 @@ class PortfolioSpec(Declared):
                 raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected an outcome", *at)
             if (at[:2] == ("tape", "as_of_columns") or at[-1] == "last_payment") and column.dtype != "date":
                 raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a date", *at)
-        if isinstance(self.label.definition, DaysPastDue) and self.tape.performance is None and not self.tape.simulated:
+        has_panel = self.tape.performance is not None or isinstance(self.tape.simulated, SimulatedLender)
+        if isinstance(self.label.definition, DaysPastDue) and not has_panel:
             raise LocatedError(
                 "a days_past_due label needs tape.performance, the monthly repayment rows", "label", "definition"
             )

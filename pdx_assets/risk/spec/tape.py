@@ -1,4 +1,4 @@
-"""Declarations of the tape: where loans and repayment rows come from, and the simulated lender's parameters."""
+"""Declarations of the tape: where loans and repayment rows come from."""
 
 from __future__ import annotations
 
@@ -8,41 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.spec.base import Declared, month_text
-
-
-class Drift(Declared):
-    """How the simulated lender's world changes; every switch is off at its default."""
-
-    covariate: float = Field(0.0, ge=0, description="shift of applicant quality, standard deviations a year")
-    concept: float = Field(0.0, ge=0, description="rotation of the true weights, radians a year")
-    shock_month: str | None = Field(None, description="month from which a sudden shock holds")
-    shock_log_odds: float = Field(0.0, description="what the shock adds to every loan's log-odds of default")
-
-    _check_month = field_validator("shock_month", mode="before")(lambda v: v if v is None else month_text(v))
-
-
-class Faults(Declared):
-    """What goes wrong in the simulated lender's export; every switch is off at its default."""
-
-    label_delay_days: int = Field(0, ge=0, description="days between a missed payment's month end and its report")
-    late_share: float = Field(0.0, ge=0, le=1, description="share of bad loans reported months late")
-    revised_share: float = Field(0.0, ge=0, le=1, description="share of bad loans withdrawn later as an error")
-    dirty_share: float = Field(0.0, ge=0, le=1, description="share of loan rows written malformed")
-    leaks: tuple[Literal["rewritten_term", "post_outcome_balance", "outcome_flag"], ...] = ()
-
-
-class SimulatedLender(Declared):
-    """Parameters of risk/synthetic.py."""
-
-    seed: int = 0
-    first_month: str = "2021-01"
-    months: int = Field(60, ge=2, le=1200)
-    loans_per_month: int = Field(800, ge=1, le=1_000_000)
-    bad_rate: float = Field(0.08, gt=0, lt=1, description="share of loans bad within twelve months, at the start")
-    drift: Drift = Drift()
-    faults: Faults = Faults()
-
-    _check_month = field_validator("first_month", mode="before")(month_text)
+from pdx_assets.risk.spec.simulated import Simulated
 
 
 class PerformancePanel(Declared):
@@ -66,7 +32,7 @@ class Tape(Declared):
     """Where loans are read from. ``${NAME}`` and ``${NAME:-default}`` take environment variables."""
 
     path: str = ""
-    simulated: SimulatedLender | None = None
+    simulated: Simulated | None = None
     format: Literal["csv"] = "csv"
     first_cohort: str = Field(description="first cohort month of the portfolio: where its partitions start")
     as_of: date | None = Field(None, description="nothing after this day was observed")
