@@ -141,12 +141,12 @@ class _Reference:
         first += 0.30 * is_in("purpose", "small_business", "medical", "moving", "renewable_energy")
         first += 0.15 * people["emp_length"].is_null().to_numpy() + 0.12 * is_in("addr_state", *worse)
         # What a sum cannot say: debt weighs on tenants, enquiries on low scores.
-        first += 0.16 * np.maximum(score["dti"], 0) * rents
-        first += 0.14 * np.maximum(-score["fico_range_low"], 0) * np.maximum(score["inq_last_6mths"], 0)
+        first += 0.30 * np.maximum(score["dti"], 0) * rents
+        first += 0.24 * np.maximum(-score["fico_range_low"], 0) * np.maximum(score["inq_last_6mths"], 0)
         second = sum((weight * score[name] for name, weight in _SECOND.items()), np.zeros(people.height))
         second += 0.30 * is_in("verification_status", "Verified") - 0.25 * is_in("purpose", "credit_card")
         second += 0.30 * is_in("application_type", "Joint App")
-        second += 0.14 * np.maximum(score["all_util"], 0) * np.maximum(score["open_il_24m"], 0)
+        second += 0.26 * np.maximum(score["all_util"], 0) * np.maximum(score["open_il_24m"], 0)
         return first, second
 
     def _score(self, people: pl.DataFrame, name: str) -> np.ndarray:
