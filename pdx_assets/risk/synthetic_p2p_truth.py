@@ -163,15 +163,16 @@ def _reference() -> _Reference:
 
 @lru_cache(maxsize=4096)
 def _slope(rate: float, angle: float, auc: float) -> float:
-    """Slope at which the expected AUC of the reference population is ``auc`` (bisection)."""
+    """Slope at which the expected AUC of the reference population is ``auc``."""
+    from scipy.optimize import brentq
+
     index = _reference().index(_reference().people, angle)
-    low, high = 0.0, 6.0
-    for _ in range(24):
-        middle = (low + high) / 2
-        log_odds = middle * index
-        reached = expected_auc(_expit(intercept(log_odds, rate) + log_odds))
-        low, high = (middle, high) if reached < auc else (low, middle)
-    return (low + high) / 2
+
+    def missed(slope: float) -> float:
+        log_odds = slope * index
+        return expected_auc(_expit(intercept(log_odds, rate) + log_odds)) - auc
+
+    return float(brentq(missed, 0.05, 8.0, xtol=1e-7))
 
 
 def _transformed(people: pl.DataFrame, name: str) -> np.ndarray:
