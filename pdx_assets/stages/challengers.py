@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Raised whenever the same window, parameters and seed would give another model.
-TRAINING_VERSION = "1"
+TRAINING_VERSION = "2"
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "torch", "optuna", "onnx", "onnxruntime")
 
 

@@ -33,7 +33,7 @@ class Profile(Declared):
     trials: int = Field(ge=1, description="Optuna trials per study")
     retune_every: int = Field(ge=1, description="periods between anchors; 1 is the paper's way")
     max_loans: int | None = Field(
-        None, ge=1000, description="a study takes at most this many loans of its window, train and ITV together"
+        None, ge=100, description="a study takes at most this many loans of its window, train and ITV together"
     )
 
 
