@@ -17,7 +17,7 @@ def month_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("portfolio")
     parser.add_argument("month")
     parser.add_argument("--tape")
-    parser.add_argument("--profile", choices=("quick", "standard", "paper"), default="standard")
+    parser.add_argument("--profile", choices=("quick", "standard", "paper", "paper_size"), default="standard")
     return parser
 
 

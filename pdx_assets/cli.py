@@ -70,8 +70,11 @@ def run(
     ] = None,
     tape: TapePath = None,
     profile: Annotated[
-        Literal["quick", "standard", "paper"] | None,
-        typer.Option(help="How much tuning: quick (a look), standard (the default), paper (every month tuned anew)."),
+        Literal["quick", "standard", "paper", "paper_size"] | None,
+        typer.Option(
+            help="How much tuning: quick (a look), standard (the default), paper (every month tuned anew), "
+            "paper_size (tuned once, on a sample: for books of hundreds of thousands of loans)."
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the split and of every draw; one per PDX_HOME.", min=0)

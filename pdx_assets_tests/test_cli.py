@@ -135,7 +135,7 @@ def test_months_without_a_sound_champion_are_told(tmp_path: Path, monkeypatch: p
 def test_an_unknown_option_value_lists_the_right_ones(tmp_path: Path) -> None:
     ended = pdx(tmp_path, "run", "demo", "--profile", "fast")
     assert ended.returncode == 2
-    for word in ("quick", "standard", "paper"):
+    for word in ("quick", "standard", "paper", "paper_size"):
         assert word in ended.stderr
 
 

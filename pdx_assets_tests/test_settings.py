@@ -104,7 +104,7 @@ def test_another_seed_or_profile_is_refused(home: Settings, asked: dict, said: s
 
 
 def test_an_unknown_profile_is_refused(home: Settings) -> None:
-    with pytest.raises(HomeError, match=r"'fast' is unknown.\nExpected: quick \| standard \| paper"):
+    with pytest.raises(HomeError, match=r"'fast' is unknown.\nExpected: quick \| standard \| paper \| paper_size"):
         home.pin("demo", profile="fast", seed=None, tape=None)
     assert not home.home.exists()
 

@@ -24,7 +24,8 @@ def replay(
     ] = None,
     tape: TapePath = None,
     profile: Annotated[
-        Literal["quick", "standard", "paper"] | None, typer.Option(help="How much tuning, as in `pdx run`.")
+        Literal["quick", "standard", "paper", "paper_size"] | None,
+        typer.Option(help="How much tuning, as in `pdx run`."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, as in `pdx run`; one per PDX_HOME.", min=0)] = None,
     port: Annotated[int, typer.Option(help="Port of the Dagster webserver, to watch it from.")] = 3000,

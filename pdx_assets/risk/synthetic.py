@@ -3,8 +3,8 @@
 The public face of the simulations, and how a folder of files appears whole, belong here. There is one
 module a kind: synthetic_lender.py (with what applicants look like and what is true of them in
 synthetic_applicants.py, what they repay and what of it is reported when in synthetic_repayment.py, and
-the book that puts both together in synthetic_book.py), synthetic_two_wheeler.py and
-synthetic_retail_bank.py.
+the book that puts both together in synthetic_book.py), synthetic_two_wheeler.py, synthetic_retail_bank.py
+and synthetic_p2p.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from pdx_assets.risk import synthetic_lender, synthetic_retail_bank, synthetic_two_wheeler
+from pdx_assets.risk import synthetic_lender, synthetic_p2p, synthetic_retail_bank, synthetic_two_wheeler
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.spec import Simulated
 from pdx_assets.risk.synthetic_applicants import expected_auc
@@ -26,7 +26,7 @@ from pdx_assets.risk.synthetic_book import SimulatedBook, simulate, true_pd
 __all__ = ["SimulatedBook", "expected_auc", "simulate", "true_pd", "write_simulated_tape"]
 
 # Raised whenever the same parameters give other bytes, so that folders written before are written anew.
-GENERATORS = {"lender": 1, "two_wheeler_twin": 1, "retail_bank": 1}
+GENERATORS = {"lender": 1, "two_wheeler_twin": 1, "retail_bank": 1, "p2p_twin": 1}
 _STALE_SECONDS = 3600.0
 
 
@@ -71,6 +71,8 @@ def _files(simulated: Simulated) -> Iterator[tuple[str, str]]:
             return synthetic_two_wheeler.files(simulated)
         case "retail_bank":
             return synthetic_retail_bank.files(simulated)
+        case "p2p_twin":
+            return synthetic_p2p.files(simulated)
 
 
 def _as_of(simulated: Simulated) -> date:
@@ -81,6 +83,8 @@ def _as_of(simulated: Simulated) -> date:
             return synthetic_two_wheeler.as_of(simulated)
         case "retail_bank":
             return synthetic_retail_bank.as_of(simulated)
+        case "p2p_twin":
+            return synthetic_p2p.as_of(simulated)
 
 
 def _write(simulated: Simulated, folder: Path) -> None:

@@ -18,6 +18,7 @@ from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import FirewallError, NotYetKnownError, WindowError
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.outcomes import label_view
+from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import PortfolioSpec, Strategy
 
 if TYPE_CHECKING:
@@ -160,14 +161,34 @@ def in_time_validation(borrower_hash: np.ndarray, seed: int) -> np.ndarray:
     """Which loans are on the ITV side: shape (n,), bool.
 
     By a hash of the borrower, so that a borrower is on the same side in every month and every window.
-    The finalizer of splitmix64 (doi:10.1145/2714064.2660195) stirs the seed in.
     """
+    found: np.ndarray = _uniform(borrower_hash, seed) < ITV_SHARE
+    return found
+
+
+def study_sample(borrower_hash: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Which loans a study of at most ``most`` loans takes: shape (n,), bool.
+
+    By a hash of the borrower other than the split's: a borrower's loans are all in it or all out, and both
+    sides of the split keep their shares. All loans where there are no more than ``most``.
+    """
+    if len(borrower_hash) <= most:
+        return np.ones(len(borrower_hash), bool)
+    place = _uniform(borrower_hash, seed_from("study sample", seed))
+    # Strictly below: a borrower whose loans straddle the limit stays out.
+    found: np.ndarray = place < np.partition(place, most)[most]
+    return found
+
+
+def _uniform(borrower_hash: np.ndarray, seed: int) -> np.ndarray:
+    """float64 in [0, 1) for each hash; the finalizer of splitmix64 (doi:10.1145/2714064.2660195) stirs the seed in."""
     with np.errstate(over="ignore"):
         z = borrower_hash.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
-    return (z >> np.uint64(11)).astype(np.float64) / 2.0**53 < ITV_SHARE
+    found: np.ndarray = (z >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return found
 
 
 @dataclass(frozen=True)
@@ -179,17 +200,26 @@ class Development:
 
 
 def assemble_development(
-    spec: PortfolioSpec, manifest: Mapping[str, Any], features: pl.DataFrame, labels: pl.DataFrame
+    spec: PortfolioSpec,
+    manifest: Mapping[str, Any],
+    features: pl.DataFrame,
+    labels: pl.DataFrame,
+    *,
+    most: int | None = None,
 ) -> Development:
     """Train and ITV of a manifest's development window.
 
     Args:
         features: clean_features of the development months.
         labels: label rows of the same months, all versions.
+        most: take a sample of at most this many labelled loans, both sides together; None takes all.
     """
     on = labels_day(spec, trained_for(spec, manifest["strategy"], Month.parse(manifest["production_month"])))
     rows = labelled(features, labels, on=on)
-    itv = in_time_validation(rows["borrower_hash"].to_numpy(), manifest["split"]["seed"])
+    seed = manifest["split"]["seed"]
+    if most is not None:
+        rows = rows.filter(study_sample(rows["borrower_hash"].to_numpy(), most, seed))
+    itv = in_time_validation(rows["borrower_hash"].to_numpy(), seed)
     return Development(train=to_sample(spec, rows.filter(~itv)), itv=to_sample(spec, rows.filter(itv)))
 
 

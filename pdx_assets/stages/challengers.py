@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Raised whenever the same window, parameters and seed would give another model.
-TRAINING_VERSION = "1"
+TRAINING_VERSION = "2"
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "torch", "optuna", "onnx", "onnxruntime")
 
 
@@ -134,6 +134,8 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
         "code": _code(),
         **_outliers(ws),
     }
+    if ws.profile.max_loans is not None:
+        what["max_loans"] = ws.profile.max_loans
     key = document_sha256(what)
     found = ws.lake.find_document("studies", key)
     if found is not None:
@@ -144,7 +146,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
             return found, 0.0
         from pdx_assets.risk.models.tuning import tune
 
-        data = learned_from(ws, name, month)
+        data = learned_from(ws, name, month, most=ws.profile.max_loans)
         start = perf_counter()
         study = tune(
             algorithm,
@@ -284,20 +286,20 @@ def _train(
     return document, seconds
 
 
-def learned_from(ws: Workspace, strategy: Strategy, production: Month) -> Development:
-    """Train and ITV of a window, built once in a process for all algorithms.
+def learned_from(ws: Workspace, strategy: Strategy, production: Month, *, most: int | None = None) -> Development:
+    """Train and ITV of a window (or a sample of at most ``most`` loans), built once in a process for all algorithms.
 
     Raises:
         TrainingError: a side has only bads or only goods.
     """
     manifest = window_or_make(ws, strategy, production)
-    return _assembled(ws, strategy, production, document_sha256(identity(manifest, "development")))
+    return _assembled(ws, strategy, production, document_sha256(identity(manifest, "development")), most)
 
 
 @lru_cache(maxsize=3)
-def _assembled(ws: Workspace, strategy: Strategy, production: Month, _identity: str) -> Development:
+def _assembled(ws: Workspace, strategy: Strategy, production: Month, _identity: str, most: int | None) -> Development:
     # Built once for all algorithms of a month: three strategies, three matrices.
-    data = development(ws, window_or_make(ws, strategy, production))
+    data = development(ws, window_or_make(ws, strategy, production), most=most)
     for part, sample in (("train", data.train), ("ITV", data.itv)):
         bads = int(sample.label.sum())
         if bads in (0, len(sample.label)):

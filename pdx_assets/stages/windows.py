@@ -59,10 +59,10 @@ def window_or_make(ws: Workspace, strategy: Strategy, production: Month) -> dict
     return ws.lake.find_document(f"window_{strategy}", str(production)) or make_window(ws, strategy, production)
 
 
-def development(ws: Workspace, manifest: Mapping[str, Any]) -> Development:
-    """The loans of a manifest's development window, as train and ITV."""
+def development(ws: Workspace, manifest: Mapping[str, Any], *, most: int | None = None) -> Development:
+    """The loans of a manifest's development window, or a sample of at most ``most``, as train and ITV."""
     features, labels = _read(ws, manifest, "development")
-    return assemble_development(ws.spec, manifest, features, labels)
+    return assemble_development(ws.spec, manifest, features, labels, most=most)
 
 
 def otv_loans(ws: Workspace, manifest: Mapping[str, Any]) -> pl.DataFrame:

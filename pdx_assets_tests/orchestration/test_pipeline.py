@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
@@ -28,6 +31,7 @@ from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.risk.windows import identity
+from pdx_assets.stages import challengers
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.tape import blocking_failures, pending
@@ -286,6 +290,31 @@ def test_the_whole_tape_is_accounted_for_in_the_lake(finished: Workspace) -> Non
     panel = lost["reason"].str.starts_with("performance:")
     assert 0 < (~panel).sum() <= sum(account["rejected"].values())
     assert panel.sum() <= sum(account["performance"]["rejected"].values())
+
+
+def test_a_study_takes_no_more_loans_than_its_profile_says_and_challengers_take_all(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 600
+    sampled = challengers.learned_from(finished, "fixed_window", finished.spec.p0, most=most)
+    whole = challengers.learned_from(finished, "fixed_window", finished.spec.p0)
+    assert 0.95 * most < len(sampled.train) + len(sampled.itv) <= most < len(whole.train)
+    for side in ("train", "itv"):
+        some, all_ = (
+            {row.tobytes() for row in np.nan_to_num(getattr(part, side).matrix.numbers, nan=-1)}
+            for part in (sampled, whole)
+        )
+        assert some < all_
+    plain = finished.lake.documents("studies").values()
+    assert all("max_loans" not in study["depends_on"] for study in plain)
+    shutil.copytree(finished.settings.home, tmp_path / "home")
+    monkeypatch.setenv("PDX_HOME", str(tmp_path / "home"))
+    profiles = {"quick": {"trials": 1, "retune_every": 6, "max_loans": most}}
+    ws = _quick(small_spec(tuning={"profiles": profiles}))
+    tuned = challengers.tune_month(ws, "logistic_regression", ws.spec.p0)
+    study = ws.lake.get_document("studies", tuned["studies"]["fixed_window"]["study"])
+    assert study["depends_on"]["max_loans"] == most
+    assert study["best_value"] not in {other["best_value"] for other in plain}
 
 
 def _quick(spec: PortfolioSpec) -> Workspace:

@@ -238,6 +238,19 @@ def test_forest_scores_are_scikit_learns(models: dict[str, TrainedModel], monkey
     np.testing.assert_array_equal(model.predict_pd(LATER.matrix), oracle.astype(np.float32))
 
 
+@pytest.mark.parametrize(("loans", "cap", "least"), [(600, 50_000, 6), (6000, 50_000, 60), (6000, 1000, 20)])
+def test_a_forests_leaves_follow_what_its_trees_see(
+    monkeypatch: pytest.MonkeyPatch, loans: int, cap: int, least: int
+) -> None:
+    """0.01 of train; where a cap keeps half of train from a tree, 0.01 of the train that would fill it."""
+    monkeypatch.setattr(random_forest, "TREE_LOANS", cap)
+    params = {"max_depth": 9, "min_leaf_share": 0.01, "max_features": 1.0, "max_samples": 0.5}
+    model = train("random_forest", sample(loans, 1), sample(500, 2), params, seed=0)
+    trees = [tree.tree_ for tree in model.fitted.forest.estimators_]  # type: ignore[attr-defined]
+    leaves = np.concatenate([t.n_node_samples[t.children_left < 0] for t in trees])
+    assert least <= leaves.min() < 1.5 * least
+
+
 def test_boosting_scores_are_xgboosts_at_the_best_round(models: dict[str, TrainedModel]) -> None:
     import xgboost
 

@@ -26,6 +26,7 @@ from pdx_assets.risk.windows import (
     identity,
     in_time_validation,
     otv_months,
+    study_sample,
     trained_for,
 )
 from pdx_assets_tests.risk import small_tape
@@ -313,6 +314,39 @@ def test_a_quarter_goes_to_itv_and_seeds_differ(hashes: str) -> None:
         for other in sides[:i]:
             # Independent sides agree on 0.25^2 + 0.75^2 of the loans.
             assert abs((one == other).mean() - 0.625) < 0.015
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60),
+    st.integers(1, 80),
+    st.integers(0, 2**31 - 1),
+)
+def test_a_study_sample_keeps_borrowers_whole_and_never_exceeds_the_limit(
+    borrowers: list[int], most: int, seed: int
+) -> None:
+    # Each borrower has two loans.
+    hashes = np.repeat(np.array(borrowers, dtype=np.int64), 2)
+    found = study_sample(hashes, most, seed)
+    if len(hashes) <= most:
+        assert found.all()
+        return
+    assert found.sum() <= most
+    inside = set(hashes[found].tolist())
+    assert inside.isdisjoint(hashes[~found].tolist())
+    # Adding loans of others cannot bring anybody in.
+    more = study_sample(np.append(hashes, hashes[:1] + np.int64(0)), most, seed)
+    assert set(np.append(hashes, hashes[:1])[more].tolist()) <= inside
+
+
+def test_a_study_sample_is_close_to_its_limit_and_has_both_sides_in_their_shares() -> None:
+    n, most = 40_000, 10_000
+    hashes = np.arange(n, dtype=np.int64)
+    found = study_sample(hashes, most, 3)
+    assert found.sum() == most
+    side = in_time_validation(hashes, 3)
+    assert abs(side[found].mean() - 0.25) < 4 * (0.25 * 0.75 / most) ** 0.5
+    assert (study_sample(hashes, most, 4) != found).any()
 
 
 def features_of(cohorts: Cohorts, spec: PortfolioSpec) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 TREES = 100
 # A trial grows fewer trees: 30 rank parameters as 100 do, within the noise of an ITV sample.
 DRAFT_TREES = 30
-# Loans a tree sees at most: sorting more of them costs time and changes no split that matters.
-TREE_LOANS = 50_000
+# Loans a tree sees at most. At 354,445 train loans x 215 inputs (p2p_twin, untuned) 25,000 gave an OTV AUC of 0.724
+# in 27 CPU-seconds and 50,000 one of 0.715 in 36: trees of more loans agree more, and select fewer variables.
+TREE_LOANS = 25_000
 # The variables kept carry this share of the first fit's Gini importance.
 KEPT_SHARE = 0.9
 BLOCK = 65536
@@ -46,13 +48,23 @@ class FittedRandomForest:
         return trees.add_to(graph, graph.cast(columns, np.float64))
 
 
+def _leaf(params: Params, loans: int) -> float | int:
+    """scikit-learn's ``min_samples_leaf``: the declared share of train, as if train were no larger than its trees see.
+
+    scikit-learn takes the share of all of train. Where TREE_LOANS caps what a tree sees, leaves would grow with
+    train and the trees not: of 354,445 loans, 0.005 is 3.5 % of a tree's 50,000, and costs a point of AUC.
+    """
+    share, seen = float(params["min_leaf_share"]), float(params["max_samples"]) * loans
+    return share if seen <= TREE_LOANS else math.ceil(share * TREE_LOANS / float(params["max_samples"]))
+
+
 def _grow(design: Design, params: Params, *, trees: int, seed: int) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(
         n_estimators=trees,
         max_depth=int(params["max_depth"]),
-        min_samples_leaf=float(params["min_leaf_share"]),
+        min_samples_leaf=_leaf(params, len(design.label)),
         max_features=float(params["max_features"]),
         max_samples=max(1, min(TREE_LOANS, int(params["max_samples"] * len(design.label)))),
         n_jobs=1,

@@ -42,6 +42,7 @@ from pdx_assets.risk.spec.portfolio import NAME, PortfolioSpec
 from pdx_assets.risk.spec.simulated import (
     Drift,
     Faults,
+    PeerToPeerTwin,
     RetailBank,
     Simulated,
     SimulatedLender,
@@ -74,6 +75,7 @@ __all__ = [
     "LoanId",
     "LocatedError",
     "Outliers",
+    "PeerToPeerTwin",
     "PerformancePanel",
     "PolicyName",
     "PortfolioSpec",

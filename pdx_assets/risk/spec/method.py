@@ -12,7 +12,7 @@ from pdx_assets.risk.spec.base import Declared, month_text
 Strategy = Literal["fixed_window", "fixed_origin", "rolling_window"]
 AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network"]
 PolicyName = Literal["paper"]
-ProfileName = Literal["quick", "standard", "paper"]
+ProfileName = Literal["quick", "standard", "paper", "paper_size"]
 
 
 class Windows(Declared):
@@ -32,6 +32,9 @@ class Profile(Declared):
 
     trials: int = Field(ge=1, description="Optuna trials per study")
     retune_every: int = Field(ge=1, description="periods between anchors; 1 is the paper's way")
+    max_loans: int | None = Field(
+        None, ge=100, description="a study takes at most this many loans of its window, train and ITV together"
+    )
 
 
 def _default_profiles() -> dict[ProfileName, Profile]:
@@ -39,6 +42,8 @@ def _default_profiles() -> dict[ProfileName, Profile]:
         "quick": Profile(trials=4, retune_every=12),
         "standard": Profile(trials=20, retune_every=12),
         "paper": Profile(trials=30, retune_every=1),
+        # Tuned at p0 only: a century of months has no second anchor.
+        "paper_size": Profile(trials=20, retune_every=1200, max_loans=50_000),
     }
 
 

@@ -73,6 +73,21 @@ class PortfolioSpec(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> PortfolioSpec:
+        self._roles_agree()
+        self._references_exist()
+        self._features_agree()
+        for field in ("strategies", "algorithms"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values) or not values:
+                raise LocatedError(f"{field} is {list(values)}, expected each at most once and at least one", field)
+        if "fixed_window" not in self.strategies:
+            raise LocatedError(
+                "strategies lack fixed_window: it is the baseline every champion is compared with", "strategies"
+            )
+        self._plan_is_possible()
+        return self
+
+    def _roles_agree(self) -> None:
         dates = self.named("date")
         if len(dates) != 1:
             raise LocatedError(
@@ -93,7 +108,8 @@ class PortfolioSpec(Declared):
             raise LocatedError(
                 f"column {self.named('weight')[0]!r} has role weight already: give one of the two", "sampling_weights"
             )
-        self._references_exist()
+
+    def _features_agree(self) -> None:
         if not self.feature_columns:
             raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
         for name in self.outliers:
@@ -102,19 +118,9 @@ class PortfolioSpec(Declared):
                     f"outliers names {name!r}, expected a number feature: {', '.join(self.number_features)}",
                     *("outliers", name),
                 )
-        if "fixed_window" not in self.strategies:
-            raise LocatedError(
-                "strategies lack fixed_window: it is the baseline every champion is compared with", "strategies"
-            )
         both = sorted(set(self.ratios) & set(self.derived))
         if both:
             raise LocatedError(f"{both[0]!r} is declared under ratios already", "derived", both[0])
-        for field in ("strategies", "algorithms"):
-            values = getattr(self, field)
-            if len(set(values)) != len(values) or not values:
-                raise LocatedError(f"{field} is {list(values)}, expected each at most once and at least one", field)
-        self._plan_is_possible()
-        return self
 
     def _references_exist(self) -> None:
         wanted = self._references()

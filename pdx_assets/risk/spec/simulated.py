@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec.base import Declared, month_text
 
 
@@ -110,6 +111,49 @@ class RetailBank(Declared):
         return self
 
 
+class PeerToPeerTwin(Declared):
+    """Parameters of risk/synthetic_p2p.py: a book with LendingClub's published schema, at its size."""
+
+    kind: Literal["p2p_twin"]
+    seed: int = 0
+    loans_per_month: dict[str, int] = Field(description="loans by month of issue, consecutive months")
+    bad_rates: dict[str, float] = Field(
+        description="share of loans bad within twelve months, by month; in a straight line between the months given"
+    )
+    snapshot: str = Field(description="month at whose end status and payments are as the file shows them")
+    auc: float = Field(0.72, gt=0.5, lt=0.95, description="expected AUC of the true PD, every month")
+    drift: Drift = Drift()
+    scale: float = Field(1.0, gt=0, le=1, description="share of loans_per_month that is drawn, at least one loan")
+
+    _check_month = field_validator("snapshot", mode="before")(month_text)
+
+    @field_validator("loans_per_month", "bad_rates", mode="before")
+    @classmethod
+    def _months(cls, value: Any) -> Any:
+        return {month_text(key): amount for key, amount in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PeerToPeerTwin:
+        if not self.loans_per_month or not self.bad_rates:
+            raise ValueError("loans_per_month and bad_rates need at least one month each")
+        months = self.months
+        if [m.ordinal for m in months] != list(range(months[0].ordinal, months[-1].ordinal + 1)):
+            raise ValueError(f"loans_per_month skips months between {months[0]} and {months[-1]}")
+        if min(self.loans_per_month.values()) < 1:
+            raise ValueError("loans_per_month has a month without loans")
+        wrong = {month: rate for month, rate in self.bad_rates.items() if not 0 < rate < 1}
+        if wrong:
+            raise ValueError(f"bad_rates are shares between 0 and 1, got {wrong}")
+        if Month.parse(self.snapshot) < months[-1]:
+            raise ValueError(f"snapshot {self.snapshot} comes before the last month of issue {months[-1]}")
+        return self
+
+    @property
+    def months(self) -> tuple[Month, ...]:
+        """Months of issue, in order."""
+        return tuple(sorted(Month.parse(key) for key in self.loans_per_month))
+
+
 def _kind(value: Any) -> Any:
     # A spec written before there were several kinds names none.
     found = value.get("kind", "lender") if isinstance(value, dict) else getattr(value, "kind", None)
@@ -119,6 +163,7 @@ def _kind(value: Any) -> Any:
 Simulated = Annotated[
     Annotated[SimulatedLender, Tag("lender")]
     | Annotated[TwoWheelerTwin, Tag("two_wheeler_twin")]
-    | Annotated[RetailBank, Tag("retail_bank")],
+    | Annotated[RetailBank, Tag("retail_bank")]
+    | Annotated[PeerToPeerTwin, Tag("p2p_twin")],
     Discriminator(_kind),
 ]
