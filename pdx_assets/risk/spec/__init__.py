@@ -7,6 +7,7 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
 from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -37,6 +38,7 @@ __all__ = [
     "Faults",
     "Label",
     "LastPaymentAndStatus",
+    "Leaks",
     "LoanId",
     "LocatedError",
     "PerformancePanel",

@@ -11,6 +11,7 @@ from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role
 from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -51,6 +52,7 @@ class PortfolioSpec(Declared):
     tuning: Tuning = Tuning()
     decision: Decision = Decision()
     checks: Checks = Checks()
+    leaks: Leaks = Leaks()
 
     @field_validator("name")
     @classmethod
@@ -78,6 +80,7 @@ class PortfolioSpec(Declared):
                     f"columns of role {role}: {self.named(role)}, expected at most one", "columns", self.named(role)[1]
                 )
         self._references_exist()
+        self._leaks_are_features()
         if not self.feature_columns:
             raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
         if "fixed_window" not in self.strategies:
@@ -140,6 +143,21 @@ class PortfolioSpec(Declared):
             found.append((ratio.denominator, ("ratios", name, "denominator")))
         return found
 
+    def _leaks_are_features(self) -> None:
+        both = sorted(set(self.leaks.accepted) & set(self.leaks.banned))
+        if both:
+            raise LocatedError(f"{', '.join(both)}: both accepted and banned, expected one of them", "leaks", "banned")
+        for field, names in (("accepted", self.leaks.accepted), ("banned", self.leaks.banned)):
+            for name in names:
+                column = self.columns.get(name)
+                role = column.role if column else "feature" if name in self.ratios else "not declared"
+                if role not in ("feature", "price") or (column and column.dtype == "text"):
+                    raise LocatedError(
+                        f"leaks.{field} names {name!r}, {'dtype text' if column and column.dtype == 'text' else role}: "
+                        "expected a column of role feature or price, or a ratio",
+                        *("leaks", field, name),
+                    )
+
     def _plan_is_possible(self) -> None:
         plan, periods = self.windows, self.periods
         gap_months = plan.gap * periods.months
@@ -198,16 +216,21 @@ class PortfolioSpec(Declared):
 
     @property
     def feature_columns(self) -> list[str]:
-        """Tape columns a model may learn from, in declared order; prices only when let in."""
+        """Tape columns a model may learn from, in declared order; prices only when let in, banned ones never."""
         roles = ("feature", "price") if self.use_price else ("feature",)
-        return [name for name, column in self.columns.items() if column.role in roles and column.dtype != "text"]
+        return [
+            name
+            for name, column in self.columns.items()
+            if column.role in roles and column.dtype != "text" and name not in self.leaks.banned
+        ]
 
     @property
     def number_features(self) -> list[str]:
         """Numeric model features of clean_features: numbers, dates as days, ratios."""
         numbers = [c for c in self.feature_columns if self.columns[c].dtype in ("number", "date")]
-        # A ratio of a price is a price: it comes in and stays out with it.
-        return numbers + [name for name, r in self.ratios.items() if {r.numerator, r.denominator} <= set(numbers)]
+        # A ratio of a price is a price: it comes in and stays out with it. So with a banned column.
+        allowed = {n: r for n, r in self.ratios.items() if n not in self.leaks.banned}
+        return numbers + [name for name, r in allowed.items() if {r.numerator, r.denominator} <= set(numbers)]
 
     @property
     def category_features(self) -> list[str]:
