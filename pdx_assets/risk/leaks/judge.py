@@ -6,7 +6,7 @@ feature truly is beyond a limit, at ``false_alarm_rate``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -95,8 +95,8 @@ def judge(
     Args:
         loans: one row a loan, in a fixed order: the label (1 bad, 0 good; other rows are left out), the part
             (``train``, ``itv`` or ``otv``; :func:`in_parts` makes one), the cohort (text), perhaps a weight, and the
-            features: numbers of any numeric type, categories as text. A date is the days from it to the application, as in
-            clean_features; below 0 is after it. Missing is null.
+            features: numbers of any numeric type, categories as text. A date is the days from it to the
+            application, as in clean_features; below 0 is after it. Missing is null.
         features: columns to judge, and what they are.
         limits: of the portfolio, or the defaults.
         weight: column of sample weights, for a case-control sample.
@@ -117,8 +117,8 @@ def judge(
     found = [_look(Tally.of(columns[n], kind, sample), equal.get(n, []), limits) for n, kind in features.items()]
     chances = iter(holm([test.chance for f in found for test in f.tests]))
     weighed = {f.name: [f.weigh(test, next(chances), limits) for test in f.tests] for f in found}
-    guilty = {n for n, evidence in weighed.items() if any(e.counts and e.kind != "equal" for e in evidence)}
-    judged = [f.judgement(_excused(weighed[f.name], f, guilty)) for f in found]
+    alone = {n: max((_alone(e) for e in evidence), default=(False, 0.0)) for n, evidence in weighed.items()}
+    judged = [f.judgement(_excused(weighed[f.name], f, alone)) for f in found]
     return sorted(judged, key=lambda j: (not j.flagged, -j.suspicion, j.feature))
 
 
@@ -219,11 +219,16 @@ def _look(tally: Tally, equal: Sequence[Trace], limits: Leaks) -> _Looked:
     return _Looked(tally.name, found, tests, silent)
 
 
-def _excused(evidence: Sequence[Evidence], looked: _Looked, guilty: Collection[str]) -> list[Evidence]:
-    """Of two equal columns only the one that is suspect by itself stays accused."""
+def _alone(evidence: Evidence) -> tuple[bool, float]:
+    """How suspect a test makes a feature, whatever other columns hold."""
+    return (False, 0.0) if evidence.kind == "equal" else (evidence.counts, evidence.strength)
+
+
+def _excused(evidence: Sequence[Evidence], looked: _Looked, alone: Mapping[str, tuple[bool, float]]) -> list[Evidence]:
+    """Of two equal columns only the one that is more suspect by itself stays accused."""
     found = []
     for e, test in zip(evidence, looked.tests, strict=True):
-        if e.strength > 1 and test.twin in guilty and looked.name not in guilty:
+        if test.twin is not None and e.strength > 1 and alone[test.twin] > alone[looked.name]:
             e = replace(e, words=f"{e.words}: {test.twin} is the suspect", strength=1.0, counts=False)
         found.append(e)
     return found

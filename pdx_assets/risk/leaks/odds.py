@@ -41,15 +41,15 @@ def odds_beyond(hits: Floats, sizes: Floats, limit: float) -> Odds:
     """The odds ratio of something that holds for ``hits`` of ``sizes`` loans, goods first, against a limit.
 
     With ten loans in every cell by the normal approximation of the log odds ratio (Woolf 1955,
-    doi:10.1111/j.1469-1809.1955.tb01348.x). Else exactly for what is rare: of the rare cases together, each is a
-    bad with probability limit n_bad / (limit n_bad + n_good), so their number is binomial. Effective counts need not
-    be whole: the binomial tail is the incomplete beta function.
+    doi:10.1111/j.1469-1809.1955.tb01348.x). Else exactly: given how many hits there are, those among bads follow
+    Fisher's noncentral hypergeometric law with the limit as odds ratio (Fisher 1935, doi:10.2307/2342435), effective
+    counts rounded to whole ones.
 
     Args:
         hits, sizes: (2,) effective goods and bads.
         limit: above 1; the side is the observed one.
     """
-    from scipy.special import betainc, ndtr
+    from scipy.special import ndtr
 
     hits = np.minimum(hits, sizes)
     misses = sizes - hits
@@ -60,12 +60,24 @@ def odds_beyond(hits: Floats, sizes: Floats, limit: float) -> Odds:
         error = float(np.sqrt((1 / np.array([hits, misses])).sum()))
         chance = float(ndtr(-(abs(log_ratio) - np.log(limit)) / error))
     else:
-        rare = hits if hits.sum() <= misses.sum() else misses
-        # Among the rare ones, the class that has more of them than its share.
-        more = int(rare[1] / sizes[1] > rare[0] / sizes[0])
-        expected = limit * sizes[more] / (limit * sizes[more] + sizes[1 - more])
-        chance = float(betainc(rare[more], rare[1 - more] + 1, expected)) if rare[more] > 0 else 1.0
+        chance = _tail(np.rint(hits), np.rint(sizes), limit if ratio > 1 else 1 / limit)
     return Odds(float(shares[1]), float(shares[0]), ratio, chance)
+
+
+def _tail(hits: Floats, sizes: Floats, odds: float) -> float:
+    """P(as many hits among bads, or more), for odds above 1; or fewer, below 1: (2,) whole goods and bads."""
+    from scipy.special import gammaln
+
+    def log_choose(n: float, k: Floats) -> Floats:
+        found: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+        return found
+
+    together = hits.sum()
+    counts = np.arange(max(0.0, together - sizes[0]), min(sizes[1], together) + 1)
+    mass = log_choose(sizes[1], counts) + log_choose(sizes[0], together - counts) + counts * np.log(odds)
+    mass = np.exp(mass - mass.max())
+    beyond = counts >= hits[1] if odds > 1 else counts <= hits[1]
+    return float(mass[beyond].sum() / mass.sum())
 
 
 def within_strata(hits: Floats, misses: Floats) -> float | None:

@@ -28,7 +28,7 @@ MANY_VALUES = 50
 SHOWN = 0.01
 """Share of a class that must show a trace: below it, it teaches a model next to nothing."""
 
-RARELY = 10.0
+RARELY = 5.0
 """Loans that must show a trace, and that must not: on fewer, chance makes any ratio."""
 
 EQUAL_SHOWN = 0.25
@@ -39,8 +39,8 @@ STRATA = 5
 LEVELS = 40
 """Single values tried, the most frequent."""
 
-PAIRED_ON = 2000
-"""Loans on which pairs of columns are compared first."""
+PAIRED_ON = 1000
+"""Loans of a class on which pairs of columns are compared first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +189,25 @@ def _is_multiple(values: Floats, unit: float) -> NDArray[np.bool_]:
 
 def _is_shown(hits: Floats, sizes: Floats, least: float) -> bool:
     shares, seen = hits / sizes, min(hits.sum(), (sizes - hits).sum())
-    return bool(shares.max() >= least and shares.min() <= 1 - least and seen >= RARELY)
+    return bool(shares.max() >= least and shares.min() <= 1 - SHOWN and seen >= RARELY)
 
 
 def equal_columns(columns: Mapping[str, pl.Series], loans: Loans, limits: Leaks) -> dict[str, list[Trace]]:
     """Pairs of number columns whose cells are equal for one class more often than for the other.
 
-    Only amounts: columns of many values, zeros left out. Pairs are looked for on a few thousand loans spread evenly.
+    Only amounts: columns of many values, zeros left out. Pairs are looked for on a few loans of each class, spread
+    evenly, and counted on all.
     """
-    some = np.unique(np.linspace(0, len(loans.bad) - 1, min(PAIRED_ON, len(loans.bad))).astype(np.int64))
+    some = np.concatenate([_spread(np.flatnonzero(loans.bad == of)) for of in (0, 1)])
+    bad = loans.bad[some] == 1
     few = {name: _cells(column.gather(some)) for name, column in columns.items()}
     amounts = [name for name, cells in few.items() if len(np.unique(cells[np.isfinite(cells)])) >= MANY_VALUES]
     found: dict[str, list[Trace]] = {name: [] for name in columns}
+    if bad.all() or not bad.any():
+        return found
     for one, other in combinations(amounts, 2):
-        if not 0 < _equal(few[one], few[other]).sum() < len(some):
+        alike = _equal(few[one], few[other])
+        if max(alike[bad].mean(), alike[~bad].mean()) < EQUAL_SHOWN / 2:
             continue
         cells, others = _cells(columns[one]), _cells(columns[other])
         both = np.isfinite(cells) & np.isfinite(others) & ((cells != 0) | (others != 0))
@@ -219,6 +224,11 @@ def equal_columns(columns: Mapping[str, pl.Series], loans: Loans, limits: Leaks)
             trace = Trace("equal", f"equal to {twin}", inside, limits.max_odds_ratio, twin, inside is not odds)
             found[name].append(trace)
     return found
+
+
+def _spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    at = np.linspace(0, max(len(rows) - 1, 0), min(PAIRED_ON, len(rows))).astype(np.int64)
+    return rows[at]
 
 
 def _cells(column: pl.Series) -> Floats:
