@@ -93,10 +93,10 @@ def judge(
     Pure, and for any book: neither a portfolio nor a home is needed.
 
     Args:
-        loans: one row a loan, in a fixed order: the label (1 bad, 0 good; other rows are left out), the part
-            (``train``, ``itv`` or ``otv``; :func:`in_parts` makes one), the cohort (text), perhaps a weight, and the
-            features: numbers of any numeric type, categories as text. A date is the days from it to the
-            application, as in clean_features; below 0 is after it. Missing is null.
+        loans: one row a loan, in a fixed order: the label (1 bad, 0 good; other rows are left out), the cohort (text
+            that sorts by time), perhaps a weight and the part (``train``, ``itv`` or ``otv``; where there is no such
+            column, by :func:`in_parts`), and the features: numbers of any numeric type, categories as text. A date
+            is the days from it to the application, as in clean_features; below 0 is after it. Missing is null.
         features: columns to judge, and what they are.
         limits: of the portfolio, or the defaults.
         weight: column of sample weights, for a case-control sample.
@@ -109,7 +109,9 @@ def judge(
         PdxError: a column is not there, or a weight is not above 0.
     """
     limits = limits or Leaks()
-    _require(loans, [label, part, cohort, *features, *([weight] if weight else [])])
+    _require(loans, [label, cohort, *features, *([weight] if weight else [])])
+    if part not in loans.columns:
+        loans = loans.with_columns(in_parts(loans[cohort]).alias(part))
     loans = loans.filter(pl.col(label).is_in([0, 1]) & pl.col(part).is_in(PARTS))
     sample = _sample(loans, label, part, cohort, weight)
     columns = {n: loans[n].fill_nan(None) if loans[n].dtype.is_float() else loans[n] for n in features}
@@ -130,14 +132,15 @@ def in_parts(cohort: pl.Series, otv_share: float = 0.2, itv_share: float = 0.25)
         otv_share: about this share of the loans, whole cohorts only; none where there is a single cohort.
         itv_share: of the loans before.
     """
-    counts = cohort.value_counts(name="loans").sort(cohort.name)
+    cohort = cohort.alias("cohort")
+    counts = cohort.value_counts(name="loans").sort("cohort")
     before = counts["loans"].cum_sum() - counts["loans"]
     late = counts.filter((before >= (1 - otv_share) * cohort.len()) & (before > 0))
     if late.height == 0 and counts.height > 1:
         late = counts.tail(1)
     row = np.arange(cohort.len())
     is_itv = (row % round(1 / itv_share)) == 0
-    is_otv = cohort.is_in(late[cohort.name].implode()).to_numpy()
+    is_otv = cohort.is_in(late["cohort"].implode()).to_numpy()
     return pl.Series("part", np.select([is_otv, is_itv], ["otv", "itv"], "train"))
 
 

@@ -201,6 +201,11 @@ def test_limits_are_obeyed_and_every_feature_is_in_the_list() -> None:
     assert all(j.document()["reason"] for j in strict)
 
 
+def test_loans_without_parts_are_judged_by_their_cohorts() -> None:
+    loans, kinds = simulated(seed=2, months=15, loans_per_month=200)
+    assert judge(loans.drop("part"), kinds) == judge(loans, kinds)
+
+
 def test_parts_without_a_plan_are_whole_cohorts() -> None:
     cohort = pl.Series("cohort", np.repeat([f"2020-{k:02d}" for k in range(1, 11)], 40))
     part = in_parts(cohort)
