@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import alerts, governance, replay, waive, windows
+from pdx_assets.commands import alerts, governance, leaks, replay, waive, windows
 from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
@@ -262,6 +262,7 @@ waive.register(app)
 governance.register(app)
 replay.register(app)
 windows.register(app)
+leaks.register(app)
 
 if __name__ == "__main__":
     main()

@@ -177,10 +177,12 @@ def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callabl
             trains = any(t.stage in ("study", "train") for t in tasks)
             warm = [pool.submit(_prepare_training, ws.spec.name) for _ in range(max(1, workers - 1)) if trains]
             while waiting or running:
-                for key in [k for k, t in waiting.items() if t.after & failed]:
-                    failed.add(key)
-                    unfinished.discard(key)
-                    del waiting[key]
+                # What needs a task that cannot run cannot run either: until nothing more falls away.
+                while lost := [k for k, t in waiting.items() if t.after & failed]:
+                    failed.update(lost)
+                    unfinished.difference_update(lost)
+                    for key in lost:
+                        del waiting[key]
                 # At most as many as there are workers: what becomes possible meanwhile may be more urgent.
                 ready = sorted((t for t in waiting.values() if not t.after & unfinished), key=_urgency)
                 for task in ready[: workers - len(running)]:

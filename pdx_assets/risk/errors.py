@@ -54,6 +54,10 @@ class FirewallError(WindowError):
     """A row would teach a model something not yet known at its decision date."""
 
 
+class LeakError(PdxError):
+    """Features that seem to know the outcome, and that nobody has accepted or banned: nothing is trained on them."""
+
+
 class NotYetKnownError(WindowError):
     """What was asked for lies in the future of the decision date or of the tape."""
 

@@ -30,11 +30,13 @@ class Method:
         spec: the portfolio.
         declared: hash of the declarations and code that make features and labels from loans.
         retune_every: periods between anchors under the profile in use.
+        settled: features accepted although they look like leaks: what stopped training may go on.
     """
 
     spec: PortfolioSpec
     declared: str
     retune_every: int
+    settled: tuple[str, ...] = ()
 
     def anchor(self, production: Month) -> Month:
         """The month whose studies a production month uses."""

@@ -127,7 +127,10 @@ def _stale(assets: tuple[str, ...], month: Month, lineage: Lineage, made: Made) 
 
 
 def _key(job: Job, month: Month, assets: tuple[str, ...], lineage: Lineage, made: Made) -> str:
-    change = [[a, made.notes.get((a, month)), lineage.of(a, month)] for a in assets]
+    change: list[object] = [[a, made.notes.get((a, month)), lineage.of(a, month)] for a in assets]
+    if job == "decide" and lineage.method.settled:
+        # A month given up for an open leak is tried again once a person has accepted it.
+        change.append(list(lineage.method.settled))
     return f"{job}/{month}/{document_sha256(change)[:16]}"
 
 

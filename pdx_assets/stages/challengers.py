@@ -23,7 +23,7 @@ from pdx_assets.risk.spec import AlgorithmName, Strategy
 from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
-from pdx_assets.stages.windows import development, window, window_or_make
+from pdx_assets.stages.windows import development, require_no_leaks, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -298,6 +298,8 @@ def learned_from(ws: Workspace, strategy: Strategy, production: Month, *, most: 
 
 @lru_cache(maxsize=3)
 def _assembled(ws: Workspace, strategy: Strategy, production: Month, _identity: str, most: int | None) -> Development:
+    # A window made before its features were judged must not slip through.
+    require_no_leaks(ws)
     # Built once for all algorithms of a month: three strategies, three matrices.
     data = development(ws, window_or_make(ws, strategy, production), most=most)
     for part, sample in (("train", data.train), ("ITV", data.itv)):

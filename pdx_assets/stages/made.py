@@ -29,8 +29,13 @@ def method(ws: Workspace) -> Method:
     """What, beside the tape, the portfolio's assets rest on."""
     read_by = {"loan_id", "columns", "ratios", "derived", "exclusions", "label", "sampling_weights"}
     declared = ws.spec.model_dump(mode="json", include=read_by)
-    words = document_sha256([TAPE_VERSION, _without_words(declared), ws.spec.use_price])
-    return Method(ws.spec, words, ws.profile.retune_every)
+    words = document_sha256([TAPE_VERSION, _without_words(declared), ws.spec.use_price, *banned(ws)])
+    return Method(ws.spec, words, ws.profile.retune_every, settled=tuple(sorted(ws.spec.leaks.accepted)))
+
+
+def banned(ws: Workspace) -> list[list[str]]:
+    """What bans add to the hash of the declarations: nothing where nothing is banned."""
+    return [sorted(ws.spec.leaks.banned)] if ws.spec.leaks.banned else []
 
 
 def _without_words(declared: Any) -> Any:

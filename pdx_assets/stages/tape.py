@@ -16,7 +16,7 @@ from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.tape import CohortRows, StagedTape, TapeSource, locate_tape, stage_tape
 from pdx_assets.risk.tape_clock import TapeOnDay, on_day
 from pdx_assets.risk.tape_contents import CohortContent, label_steps, loans_sha256
-from pdx_assets.stages.made import TAPE_VERSION, keep_cohort, loans_of
+from pdx_assets.stages.made import TAPE_VERSION, banned, keep_cohort, loans_of
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -87,7 +87,7 @@ def tape_state(ws: Workspace) -> str:
     declared = ws.spec.model_dump(mode="json", include=read_by)
     tape = open_tape(ws)
     seen = [tape.day.isoformat()] if isinstance(tape, TapeOnDay) else []
-    return document_sha256([TAPE_VERSION, tape.fingerprint, declared, ws.spec.use_price, *seen])
+    return document_sha256([TAPE_VERSION, tape.fingerprint, declared, ws.spec.use_price, *seen, *banned(ws)])
 
 
 def raw_loans(ws: Workspace, cohort: Month) -> CohortRows:

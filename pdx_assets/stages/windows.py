@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.cleaning import loan_weights
-from pdx_assets.risk.errors import HomeError
+from pdx_assets.risk.errors import HomeError, WindowError
 from pdx_assets.risk.maturity import decidable_months
 from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.spec import Strategy
@@ -24,6 +25,7 @@ from pdx_assets.risk.windows import (
     labels_day,
     otv_months,
 )
+from pdx_assets.stages.leaks import find_judgement, refuse_open_leaks
 from pdx_assets.stages.made import keep_window
 from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.waivers import gates
@@ -31,7 +33,12 @@ from pdx_assets.stages.workspace import Workspace
 
 
 def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[str, Any]:
-    """Build and store the manifest of ``window_<strategy>`` at a production month."""
+    """Build and store the manifest of ``window_<strategy>`` at a production month.
+
+    Raises:
+        LeakError: a feature seems to know the outcome, and nobody has accepted or banned it.
+        WindowError: see :func:`pdx_assets.risk.windows.build_manifest`.
+    """
     # The first thing that a seed decides: from here on the home holds this seed and no other.
     ws.settings.pin(ws.spec.name)
     months = sorted({*development_months(ws.spec, strategy, production), *otv_months(ws.spec, production)})
@@ -40,9 +47,30 @@ def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[st
     manifest = build_manifest(ws.spec, strategy, production, cohorts, seed=ws.pinned.seed)
     # Table versions say where to read; they depend on the order months were written in, so no hash covers them.
     manifest["tables"] = versions
+    if production == ws.spec.p0:
+        refuse_open_leaks(ws, manifest)
+    else:
+        require_no_leaks(ws)
     ws.lake.put_document(f"window_{strategy}", str(production), manifest)
     keep_window(ws, strategy, production, manifest)
     return manifest
+
+
+def require_no_leaks(ws: Workspace) -> None:
+    """Refuse to go on while a feature of the portfolio is flagged and nobody has decided about it.
+
+    Judged on the first window, which is made where it is not there as today's declarations want it. Where it cannot
+    be made nothing is judged: no month is decided before *p0*.
+
+    Raises:
+        LeakError: see :func:`pdx_assets.stages.leaks.refuse_open_leaks`.
+    """
+    first = ws.lake.find_document("window_fixed_window", str(ws.spec.p0))
+    if first is not None and find_judgement(ws, first) is not None:
+        return refuse_open_leaks(ws, first)
+    with contextlib.suppress(WindowError):
+        make_window(ws, "fixed_window", ws.spec.p0)
+    return None
 
 
 def window(ws: Workspace, strategy: Strategy, production: Month) -> dict[str, Any]:

@@ -7,15 +7,17 @@ import dagster as dg
 
 from pdx_assets.orchestration.assets.common import asset_options
 from pdx_assets.orchestration.checks import check_results, check_specs
+from pdx_assets.orchestration.lineage import COLUMN_LINEAGE, COLUMN_SCHEMA, inputs_lineage, inputs_schema
 from pdx_assets.orchestration.metadata import months_and_loans, percent, plotted, table
 from pdx_assets.orchestration.partitions import production_months, window_edge
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.checks.base import Verdict, judged, not_applicable
-from pdx_assets.risk.checks.catalogue import LABEL_FIREWALL
-from pdx_assets.risk.errors import FirewallError, NotYetKnownError
+from pdx_assets.risk.checks.base import Check, Verdict, judged, not_applicable
+from pdx_assets.risk.checks.catalogue import LABEL_FIREWALL, LEAKS
+from pdx_assets.risk.errors import FirewallError, LeakError, NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import MANIFEST_VERSION
+from pdx_assets.stages.leaks import current_rows
 from pdx_assets.stages.windows import make_window
 from pdx_assets.stages.workspace import Workspace
 
@@ -44,7 +46,7 @@ def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinitio
             dg.AssetDep(dg.AssetKey([spec.name, layer]), partition_mapping=window_edge(spec, strategy))
             for layer in ("clean_features", "labels")
         ],
-        check_specs=check_specs(spec, f"window_{strategy}", LABEL_FIREWALL),
+        check_specs=check_specs(spec, f"window_{strategy}", *_checks(strategy)),
         output_required=False,
         code_version=str(MANIFEST_VERSION),
         **asset_options(spec, "windows", kinds={"json"}),
@@ -59,14 +61,65 @@ def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinitio
         except FirewallError as error:
             yield from check_results(ws, production, [judged(LABEL_FIREWALL, True, error.got)])
             raise
+        except LeakError:
+            yield from check_results(ws, production, _leaks(ws, strategy))
+            raise
         hashed = {k: v for k, v in manifest.items() if k != "tables"}
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(hashed)),
-            metadata=_window_metadata(manifest),
-            check_results=check_results(ws, production, [_firewall(manifest)]),
+            metadata={**_window_metadata(manifest), **_leaks_metadata(ws, strategy)},
+            check_results=check_results(ws, production, [_firewall(manifest), *_leaks(ws, strategy)]),
         )
 
     return window
+
+
+def _checks(strategy: Strategy) -> tuple[Check, ...]:
+    # Features are judged once, on the first window: shown where every portfolio has one.
+    return (LABEL_FIREWALL, LEAKS) if strategy == "fixed_window" else (LABEL_FIREWALL,)
+
+
+def _leaks(ws: Workspace, strategy: Strategy) -> list[Verdict]:
+    """The verdict on the portfolio's features; none where they are shown elsewhere."""
+    if strategy != "fixed_window":
+        return []
+    found = current_rows(ws)
+    if not found:
+        return [not_applicable(LEAKS, f"the first window, of {ws.spec.p0}, cannot be made: nothing is judged yet")]
+    opened = [row for row in found if row["status"] == "open"]
+    flagged = sum(row["flagged"] for row in found)
+    told = "; ".join(f"{row['feature']}: {row['reason']}" for row in opened)
+    decided = f", {flagged} flagged and accepted in the YAML" if flagged else ", none flagged"
+    return [
+        judged(
+            LEAKS,
+            bool(opened),
+            told or f"{len(found)} features judged{decided}",
+            numbers={"features judged": len(found), "features flagged": flagged, "open flags": len(opened)},
+            columns=LEAK_COLUMNS,
+            rows=_leak_rows(found),
+        )
+    ]
+
+
+LEAK_COLUMNS = ("feature", "status", "suspicion", "AUC alone, out of time", "in time", "reason")
+
+
+def _leak_rows(found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    keys = ("feature", "status", "suspicion", "auc_oot", "auc_in_time", "reason")
+    return [tuple(row[key] for key in keys) for row in found]
+
+
+def _leaks_metadata(ws: Workspace, strategy: Strategy) -> dict[str, Any]:
+    found = current_rows(ws) if strategy == "fixed_window" else []
+    if not found:
+        return {}
+    names = [row["feature"] for row in found]
+    return {
+        "Leaks: every feature alone": table(LEAK_COLUMNS, _leak_rows(found)),
+        COLUMN_SCHEMA: inputs_schema(names),
+        COLUMN_LINEAGE: inputs_lineage(ws.spec, names),
+    }
 
 
 def _firewall(manifest: dict[str, Any]) -> Verdict:

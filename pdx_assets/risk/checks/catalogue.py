@@ -60,6 +60,15 @@ LABEL_FIREWALL = Check(
     "The known-from date of every label in the window against the decision date. Cannot be waived.",
     blocking=True,
 )
+LEAKS = Check(
+    "leaks",
+    "No feature knows the outcome",
+    "window_fixed_window",
+    "error",
+    "Each feature alone on the development window and OTV of the first production month: its AUC out of time, its "
+    "gaps, zeros, rounding and equal columns by outcome, and power that comes or goes. Accepted or banned in the YAML.",
+    blocking=True,
+)
 TRAINED = Check(
     "trained",
     "The challenger was trained",
@@ -137,6 +146,7 @@ CHECKS = {
         CATEGORY_NOVELTY,
         BAD_RATE_SHIFT,
         LABEL_FIREWALL,
+        LEAKS,
         TRAINED,
         SOMEONE_IN_CHARGE,
         OTV_DISCRIMINATION,

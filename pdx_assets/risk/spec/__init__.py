@@ -26,6 +26,7 @@ from pdx_assets.risk.spec.label import (
     ReadyFlag,
     RepaymentDates,
 )
+from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -72,6 +73,7 @@ __all__ = [
     "HttpSource",
     "Label",
     "LastPaymentAndStatus",
+    "Leaks",
     "LoanId",
     "LocatedError",
     "Outliers",

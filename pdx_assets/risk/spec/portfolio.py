@@ -11,6 +11,7 @@ from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Derived, LoanId, Outliers, Ratio, Role, SamplingWeights, absent
 from pdx_assets.risk.spec.label import DaysPastDue, Label
+from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -63,6 +64,7 @@ class PortfolioSpec(Declared):
     tuning: Tuning = Tuning()
     decision: Decision = Decision()
     checks: Checks = Checks()
+    leaks: Leaks = Leaks()
 
     @field_validator("name")
     @classmethod
@@ -110,6 +112,7 @@ class PortfolioSpec(Declared):
             )
 
     def _features_agree(self) -> None:
+        self._leaks_are_features()
         if not self.feature_columns:
             raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
         for name in self.outliers:
@@ -173,6 +176,21 @@ class PortfolioSpec(Declared):
                 if isinstance(part, str):
                     found.append((part, ("derived", name, "difference", i)))
         return found
+
+    def _leaks_are_features(self) -> None:
+        both = sorted(set(self.leaks.accepted) & set(self.leaks.banned))
+        if both:
+            raise LocatedError(f"{', '.join(both)}: both accepted and banned, expected one of them", "leaks", "banned")
+        for field, names in (("accepted", self.leaks.accepted), ("banned", self.leaks.banned)):
+            for name in names:
+                column = self.columns.get(name)
+                role = column.role if column else "feature" if name in self.made_features else "not declared"
+                if role not in ("feature", "price") or (column and column.dtype == "text"):
+                    raise LocatedError(
+                        f"leaks.{field} names {name!r}, {'dtype text' if column and column.dtype == 'text' else role}: "
+                        "expected a column of role feature or price, or a feature made of some",
+                        *("leaks", field, name),
+                    )
 
     def _plan_is_possible(self) -> None:
         plan, periods = self.windows, self.periods
@@ -261,16 +279,21 @@ class PortfolioSpec(Declared):
 
     @property
     def feature_columns(self) -> list[str]:
-        """Tape columns a model may learn from, in declared order; prices only when let in."""
+        """Tape columns a model may learn from, in declared order; prices only when let in, banned ones never."""
         roles = ("feature", "price") if self.use_price else ("feature",)
-        return [name for name, column in self.columns.items() if column.role in roles and column.dtype != "text"]
+        return [
+            name
+            for name, column in self.columns.items()
+            if column.role in roles and column.dtype != "text" and name not in self.leaks.banned
+        ]
 
     @property
     def number_features(self) -> list[str]:
         """Numeric model features of clean_features: numbers, dates as days, ratios, derived."""
         numbers = [c for c in self.feature_columns if self.columns[c].dtype in ("number", "date")]
-        # What is made of a price is a price: it comes in and stays out with it.
-        return numbers + [name for name, made in self.made_features.items() if set(made.parts) <= set(numbers)]
+        # What is made of a price is a price: it comes in and stays out with it. So with a banned column.
+        allowed = {name: made for name, made in self.made_features.items() if name not in self.leaks.banned}
+        return numbers + [name for name, made in allowed.items() if set(made.parts) <= set(numbers)]
 
     @property
     def made_features(self) -> dict[str, Ratio | Derived]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pdx_assets.risk.checks.catalogue import CHECKS
-from pdx_assets.risk.spec import Checks
+from pdx_assets.risk.spec import Checks, Leaks
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -29,6 +29,14 @@ def test_the_portfolio_page_has_every_limit_with_its_default() -> None:
     assert {name: float(value) for name, value in rows.items()} == {
         name: float(field.default) for name, field in Checks.model_fields.items()
     }
+
+
+def test_the_portfolio_page_has_every_limit_of_the_leak_sentinel_with_its_default() -> None:
+    text = (DOCS / "portfolio.md").read_text(encoding="utf-8")
+    table = text.split("### leaks")[1].split("### checks")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([0-9.]+) \|", table, re.MULTILINE))
+    limits = {n: f.default for n, f in Leaks.model_fields.items() if n not in ("accepted", "banned")}
+    assert {name: float(value) for name, value in rows.items()} == {n: float(v) for n, v in limits.items()}
 
 
 def test_codes_are_names_dagster_takes_and_blocking_checks_are_errors() -> None:
