@@ -112,8 +112,8 @@ def _child(node: Any, key: Any) -> Any:
 @cache
 def _tags() -> set[str]:
     """Tags of the discriminated unions: kinds of labels, of paging, of simulators."""
-    kinds = (c.model_fields["kind"].annotation for c in Declared.__subclasses__() if "kind" in c.model_fields)
-    return {tag for kind in kinds for tag in get_args(kind)}
+    fields = (c.model_fields["kind"] for c in Declared.__subclasses__() if "kind" in c.model_fields)
+    return {tag for field in fields for tag in get_args(field.annotation)}
 
 
 def _locate(node: Any, location: tuple[int | str, ...]) -> tuple[int, str]:

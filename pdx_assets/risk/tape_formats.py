@@ -52,7 +52,9 @@ class TapeFile(Protocol):
 
 def loan_formats(spec: PortfolioSpec) -> dict[str, str]:
     """Declared formats of the loan rows' date columns."""
-    return {name: column.format for name, column in spec.columns.items() if column.dtype == "date" and column.format}
+    dates = {name: column.formats for name, column in spec.columns.items() if column.dtype == "date"}
+    # Of several formats the first: a typed date is written as the tape says it first.
+    return {name: formats[0] for name, formats in dates.items() if formats}
 
 
 def panel_formats(panel: PerformancePanel) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from pdx_assets.risk.calendar import Month, decision_date
+from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import HomeError, LeakError
 from pdx_assets.risk.hashing import document_sha256
@@ -20,7 +20,7 @@ from pdx_assets.risk.leaks import JUDGE_VERSION, Judgement, in_parts, judge
 from pdx_assets.risk.leaks.tally import Kind
 from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
 from pdx_assets.risk.spec import PortfolioSpec
-from pdx_assets.risk.windows import development_months, identity, in_time_validation, otv_months
+from pdx_assets.risk.windows import development_months, identity, in_time_validation, labels_day, otv_months
 from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.workspace import Workspace
 
@@ -129,7 +129,7 @@ def judge_tape(ws: Workspace) -> dict[str, Any]:
             expected=f"an as-of date of {spec.known_on(spec.first_cohort)} or later",
             remedy="use a tape with later outcomes",
         )
-    on = decision_date(spec.p0) if has_plan else tape.as_of
+    on = labels_day(spec, spec.p0) if has_plan else tape.as_of
     found = []
     for cohort in months:
         rows = tape.cohort(cohort)
@@ -167,12 +167,13 @@ def _depends_on(spec: PortfolioSpec, first: Mapping[str, Any]) -> dict[str, Any]
         "otv": identity(first, "otv"),
         "features": list(kinds(spec).items()),
         "weight": spec.named("weight"),
+        **({"sampling_weights": spec.sampling_weights.model_dump(mode="json")} if spec.sampling_weights else {}),
         "limits": spec.leaks.model_dump(mode="json", exclude={"accepted", "banned"}),
     }
 
 
 def _judged(spec: PortfolioSpec, loans: pl.DataFrame) -> dict[str, Any]:
-    weight = "weight" if spec.named("weight") else None
+    weight = "weight" if spec.is_weighted else None
     found: Sequence[Judgement] = judge(loans, kinds(spec), spec.leaks, weight=weight)
     bads = int((loans["label"] == 1).sum())
     return {"loans": loans.height, "bads": bads, "features": [j.document() for j in found]}
@@ -183,12 +184,12 @@ def _loans(ws: Workspace, first: Mapping[str, Any]) -> pl.DataFrame:
     spec, versions = ws.spec, first["tables"]
     rows = [*first["development"]["months"], *first["otv"]["months"]]
     months = [Month.parse(row["cohort"]) for row in rows]
-    weight = ["weight"] if spec.named("weight") else []
+    weight = ["weight"] if spec.is_weighted else []
     wanted = ["cohort", "loan_id", "borrower_hash", *weight, *kinds(spec)]
     features = ws.lake.scan_months("clean_features", months, columns=wanted, version=versions["clean_features"])
     labels = ws.lake.scan_months("labels", months, version=versions["labels"])
     share = _share(sum(row["loans"] for row in rows))
-    loans = _labelled(features.filter(_drawn(share)), labels, decision_date(spec.p0)).collect()
+    loans = _labelled(features.filter(_drawn(share)), labels, labels_day(spec, spec.p0)).collect()
     loans = _sorted(loans)
     return loans.with_columns(part=_parts(loans, _months(spec)[1], first["split"]["seed"]))
 
