@@ -55,6 +55,17 @@ def test_storage_page_follows_a_score_back_and_derives_a_bundle_again(decided: d
     assert ended.returncode == 0, ended.stderr[-3000:]
 
 
+def test_portfolio_pages_tapes_are_valid() -> None:
+    import yaml
+
+    from pdx_assets.risk.spec import Tape
+
+    tapes = [yaml.safe_load(b)["tape"] for b in blocks("docs/portfolio.md", "yaml") if b.startswith("tape:")]
+    assert [next(k for k in ("path", "sql", "http") if k in tape) for tape in tapes] == ["path", "path", "sql", "http"]
+    for tape in tapes:
+        Tape.model_validate(tape)
+
+
 def test_portfolio_pages_example_is_valid(tmp_path: Path) -> None:
     examples = [b for b in blocks("docs/portfolio.md", "yaml") if b.lstrip().startswith("type: pdx_assets.Portfolio")]
     assert examples

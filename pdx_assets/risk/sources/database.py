@@ -111,9 +111,6 @@ class DatabaseSource:
             if engine.dialect.name == "postgresql":
                 # One moment for all months, and a server that refuses to write.
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            elif engine.dialect.name in ("mysql", "mariadb"):
-                connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
-                connection.rollback()
             yield connection
         finally:
             # Whatever a database without read-only transactions was made to do is undone.
