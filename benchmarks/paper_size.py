@@ -183,7 +183,7 @@ def report(log: Path, first: str) -> None:
         own = [row for row in rows if row.month == month]
         print(f"{month}: {sum(r.seconds for r in own) / 60:.1f} min, {max(r.peak_mib for r in own) / 1024:.1f} GiB")
     own = [row for row in rows if row.month == first]
-    too_much = sum(r.seconds for r in own) > ALLOWED_SECONDS or max(r.peak_mib for r in own) > ALLOWED_MIB
+    too_much = sum(r.seconds for r in own) > ALLOWED_SECONDS or max((r.peak_mib for r in own), default=0) > ALLOWED_MIB
     raise SystemExit(too_much)
 
 
