@@ -79,7 +79,7 @@ def test_the_competitions_two_files_go_from_tape_to_scores(own_home: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_bank_holds_outliers_where_train_says(own_home: Path) -> None:  # noqa: ARG001
+def test_the_bank_holds_outliers_where_train_says(own_home: Path) -> None:
     attributes = declared("retail_bank", windows={"development": 4, "otv": 2, "gap": 12, "first_production": "2021-07"})
     attributes["tape"] |= {"as_of": "2022-07-31"}
     attributes["tape"]["simulated"] |= {"months": 19, "loans": 3800, "typing_errors": 0.01}
