@@ -49,6 +49,15 @@ def test_bounds_against_scipy(values: list[float], z: float | None, iqr: float) 
     np.testing.assert_array_equal(inside[:-1][clear], expected[clear])
 
 
+@given(st.lists(st.tuples(st.integers(-50, 50), st.integers(1, 5)), min_size=2, max_size=30))
+def test_a_loan_of_weight_k_counts_as_k_loans(loans: list[tuple[int, int]]) -> None:
+    values, times = (np.array(column) for column in zip(*loans, strict=True))
+    rule = Outliers(z_score=1.5, iqr=1.0)
+    weighted = bounds_of(values.astype(np.float32), rule, times.astype(np.float32))
+    repeated = np.repeat(values, times).astype(np.float32)
+    assert weighted == pytest.approx(bounds_of(repeated, rule, np.ones(len(repeated), np.float32)), rel=1e-6, abs=1e-6)
+
+
 def test_a_column_of_mostly_one_value_has_no_iqr_to_go_by() -> None:
     values = np.array([0] * 90 + [5] * 10, np.float32)
     assert bounds_of(values, Outliers(iqr=1.5)) == (-np.inf, np.inf)

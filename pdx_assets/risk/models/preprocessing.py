@@ -199,24 +199,30 @@ class Preprocessing:
         return described
 
 
-def bounds_of(values: np.ndarray, rule: Outliers) -> tuple[np.float32, np.float32]:
+def bounds_of(values: np.ndarray, rule: Outliers, weight: np.ndarray | None = None) -> tuple[np.float32, np.float32]:
     """The lowest and highest value that is no outlier, the narrower of the declared bounds.
 
     Args:
         values: float32 [n], the train loans' values, NaN where missing; missing ones are left out.
         rule: mean -+ ``z_score`` standard deviations; first and third quartile -+ ``iqr`` interquartile ranges
             (Tukey 1977, *Exploratory Data Analysis*, section 2C).
+        weight: (n,), or None for equal weights; weighted quartiles are values of the sample, without interpolation.
 
     An interquartile range of 0 says nothing about spread: with half of the loans at one value every other
     would be an outlier. That bound is left out then, and both where no value is there.
     """
-    here = values[~np.isnan(values)].astype(np.float64)
-    low, high = -np.inf, np.inf
+    present = ~np.isnan(values)
+    here, low, high = values[present].astype(np.float64), -np.inf, np.inf
+    by = None if weight is None else weight[present].astype(np.float64)
     if rule.z_score is not None and len(here):
-        reach = rule.z_score * here.std()
-        low, high = here.mean() - reach, here.mean() + reach
+        mean = np.average(here, weights=by)
+        reach = rule.z_score * np.sqrt(np.average((here - mean) ** 2, weights=by))
+        low, high = mean - reach, mean + reach
     if rule.iqr is not None and len(here):
-        first, third = np.quantile(here, (0.25, 0.75))
+        if by is None:
+            first, third = np.quantile(here, (0.25, 0.75))
+        else:
+            first, third = np.quantile(here, (0.25, 0.75), weights=by, method="inverted_cdf")
         if third > first:
             reach = rule.iqr * (third - first)
             low, high = max(low, first - reach), min(high, third + reach)
