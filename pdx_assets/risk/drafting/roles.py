@@ -1,0 +1,295 @@
+"""Which role each column seems to have, by its name and by what it holds; and why.
+
+A name is a hint, content decides where it can: an id is unique, a borrower comes back, an outcome's date lies
+after origination. What cannot be decided here is left to the person who reads the YAML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from pdx_assets.risk.drafting.dates import DateFormat, exchanged
+from pdx_assets.risk.drafting.profiles import Profile, read_dates
+from pdx_assets.risk.spec import Dtype, Role
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A column's role, and what speaks for it.
+
+    Attributes:
+        why: the evidence, for a comment.
+        decide: what a person has to decide about it; empty when nothing.
+        suspicious: why it might tell the outcome although it was taken for a feature.
+    """
+
+    role: Role
+    dtype: Dtype
+    why: str
+    decide: str = ""
+    suspicious: str = ""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Guesses for every column, with the profiles they rest on (dates may have been read anew)."""
+
+    guesses: dict[str, Guess]
+    profiles: dict[str, Profile] = field(repr=False)
+
+    def named(self, role: Role) -> list[str]:
+        return [name for name, guess in self.guesses.items() if guess.role == role]
+
+    @property
+    def origination(self) -> str | None:
+        return next(iter(self.named("date")), None)
+
+    def changed(self, changes: Mapping[str, Guess]) -> Roles:
+        return replace(self, guesses=self.guesses | dict(changes))
+
+
+_ID = re.compile(
+    r"(loan|account|acct|contract|agreement|application|appl|deal|facility|unique|system|record)s?_?(loan)?_?"
+    r"(id|no|nr|num|number|key|ref)(_|$)|^(id|uid|uuid|key)$|loanid|_chk_dgt$"
+)
+_BORROWER = re.compile(r"(customer|client|borrower|member|person|applicant|debtor|msisdn|user|cust)_?(id|no|nr|num|number|key|code|ref)?$")
+_PERSONAL = re.compile(
+    r"(^|_)(name|first_?name|last_?name|surname|full_?name|e?mail|phone|mobile|telephone|address|street|ssn|bvn|nin|passport"
+    r"|iban|url|desc|description|comments?|notes?|remarks?|emp_title)(_number|_no)?$|referred_?by|refer(r)?er"
+)
+_PROTECTED = re.compile(
+    r"(^|_)(gender|sex|race|ethnic\w*|religion|marital\w*|nationality|citizen\w*|disab\w*|pregnan\w*|age|age_?(band|group|years)|"
+    r"dob|birth\w*|date_of_birth)(_|$)|birth_?date"
+)
+_WEIGHT = re.compile(r"(^|_)(sampling_|sample_|case_)?(weight|wgt)(_|$)")
+_PRICE = re.compile(
+    r"(^|_)(int(erest)?_?rate|interest|apr|rate|annual_rate|margin|spread|fees?|installment|instalment|emi|"
+    r"grade|sub_?grade|price|pricing|total_?due|total_?repayable|amount_?due|tariff)(_|$)|totaldue|interestrate"
+)
+# Best first: cohorts are months of origination.
+_ORIGINATION = (
+    *(r"(^|_)issue", r"disburs", r"(^|_)fund(ed|ing)?_?(d|date|on|at)", r"originat", r"(^|_)grant", r"approv", r"(^|_)book"),
+    *(r"(^|_)(loan_?)?(open|start|begin)", r"(^|_)loan_?date", r"applica|applied|(^|_)appl?_?date|signed", r"creat|request|submit"),
+    r"(^|_)(date|month|cohort)$",
+)
+# Written after the decision, whatever else the name says.
+_AFTER = re.compile(
+    r"(^|_)(loan|account|mis|repay\w*|payment|contract|final|current)_?status|^status$|pymnt_|_pymnt|(^|_)last_|(^|_)next_"
+    r"|first_?re?pa(y|id)|re_?paid|repayment_?(date|d|amount)|paid_?(off|date|on|amount|back)?(_|$)|(^|_)closed?(_|$)|closed?_?date|recover"
+    r"|(?<!months_since_)(charge_?off|chg_?off|charged_?off|write_?off|written_?off)(?!_?within)|settle|hardship|deferral"
+    r"|(^|_)out_|outstanding|total_rec|total_pymnt|arrears|days_?past_?due|days_?late|(^|_)(max_?)?dpd|good_?bad"
+    r"|(^|_)(is_?|loan_?)?(default|defaulted|bad|target|label|outcome|delinquent)(_?(flag|ind|date|status))?$|foreclos|repossess|matur"
+    r"|due_?date|payment_plan_start|orig_projected|pymnt_plan|collection_recovery|balance_?gross"
+)
+# Could be the present loan's or an earlier one's: content is asked before it is called a feature.
+MAYBE_AFTER = re.compile(r"default|delinq|overdue|arrear|charge_?off|collect|balance|(^|_)late|bankrupt|status|penalt|paid")
+_HISTORY = re.compile(
+    r"(^|_)(prev|previous|prior|past|ever|bureau|mths|months|mo|num|inq|sec_app|tot|pub|tax|acc|revol|savings)(_|$)|_(12|24|6)_?m|"
+    r"since|within|(^|_)last_\d+_?(d|m|mths|months)|verification|employment|marital|home|resid|list_status|joint"
+)
+
+
+def guess_roles(profiles: Mapping[str, Profile]) -> Roles:
+    """A role for each column of a sample, before anything is known of the label."""
+    settled = _with_settled_orders(dict(profiles))
+    found: dict[str, Guess] = {}
+    rows = next(iter(settled.values())).values.len() if settled else 0
+    for name, column in settled.items():
+        if column.empty:
+            found[name] = Guess("ignore", "category", "empty in every row")
+        elif column.constant and column.filled > 0.99:
+            found[name] = Guess("ignore", _dtype(column), "the same in every row")
+    loan_id = _loan_id(settled, found)
+    if loan_id is not None:
+        found[loan_id] = Guess("id", "text", f"{settled[loan_id].distinct:,} different values in {rows:,} rows")
+    for name, guess in _borrower(settled, found, rows).items():
+        found[name] = guess
+    origination, why, decide = _origination(settled, found)
+    if origination is not None:
+        found[origination] = Guess("date", "date", why, decide=_order_in_doubt(settled[origination]) or decide)
+    issued = settled[origination].values if origination else None
+    for name, column in settled.items():
+        if name not in found:
+            found[name] = _by_date(column, issued) or _by_name(column)
+    _weigh_prices(settled, found)
+    return Roles({name: found[name] for name in settled}, settled)
+
+
+def _with_settled_orders(profiles: dict[str, Profile]) -> dict[str, Profile]:
+    """Columns that leave day and month open follow a column of the same file that does not."""
+    decided = {p.dates.format for p in profiles.values() if p.dates is not None and p.dates.other is None}
+    for name, column in profiles.items():
+        if column.dates is None or column.dates.other is None:
+            continue
+        for pattern in (column.dates.format, column.dates.other):
+            day = pattern.split(" ")[0]
+            if any(p.split(" ")[0] == day for p in decided) and exchanged(pattern) not in decided:
+                profiles[name] = read_dates(column, DateFormat(pattern, column.dates.share))
+                break
+    return profiles
+
+
+def _order_in_doubt(column: Profile) -> str:
+    if column.dates is None or column.dates.other is None:
+        return ""
+    return f"day and month cannot be told apart in this file: {column.dates.format} or {column.dates.other}?"
+
+
+def _loan_id(profiles: Mapping[str, Profile], taken: Mapping[str, Guess]) -> str | None:
+    candidates = [
+        p
+        for n, p in profiles.items()
+        if n not in taken and p.unique and p.filled > 0.5 and p.dtype in ("number", "text", "category") and _whole(p)
+    ]
+    named = [p for p in candidates if _ID.search(p.words) or _ID.search(p.words.replace("_", ""))]
+    named.sort(key=lambda p: (p.filled < 0.999, bool(_BORROWER.search(p.words)), "loan" not in p.words))
+    if named:
+        return named[0].name
+    first = list(profiles)[:3]
+    plain = [p for p in candidates if p.dtype != "number" and p.filled > 0.999 or p.name in first]
+    return plain[0].name if plain else None
+
+
+def _whole(column: Profile) -> bool:
+    """Amounts can be unique too, but not whole."""
+    if column.dtype != "number":
+        return True
+    held = column.values.drop_nulls()
+    return bool((held == held.floor()).all())
+
+
+def _borrower(profiles: Mapping[str, Profile], taken: Mapping[str, Guess], rows: int) -> dict[str, Guess]:
+    for name, column in profiles.items():
+        if name in taken or column.filled < 0.9 or not _BORROWER.search(column.words) or column.dtype == "date":
+            continue
+        if column.distinct < 0.02 * column.filled * rows:
+            continue
+        most = column.values.drop_nulls().value_counts()["count"].max()
+        again = column.filled * rows / column.distinct
+        return {name: Guess("borrower", "text", f"{column.distinct:,} borrowers, {again:.1f} loans each, at most {most}")}
+    return {}
+
+
+def _origination(profiles: Mapping[str, Profile], taken: Mapping[str, Guess]) -> tuple[str | None, str, str]:
+    dates = [p for n, p in profiles.items() if n not in taken and p.dtype == "date" and p.filled > 0.9]
+    likely = [p for p in dates if p.filled > 0.98 and not _AFTER.search(p.words) and not _PROTECTED.search(p.words)]
+    for pattern in _ORIGINATION:
+        for column in likely:
+            if re.search(pattern, column.words):
+                rivals = [p.name for p in likely if p is not column and _within_days(p, column)]
+                also = f"; {', '.join(rivals)} lies within days of it" if rivals else ""
+                return column.name, _range(column) + also, ""
+    if likely:
+        column = likely[0]
+        return column.name, _range(column), "is this the day the loan was granted?"
+    return None, "", ""
+
+
+def _within_days(one: Profile, other: Profile) -> bool:
+    apart = (one.values - other.values).dt.total_days()
+    return bool(apart.is_not_null().any()) and float(apart.abs().quantile(0.95) or 0) <= 31
+
+
+def _by_date(column: Profile, issued: pl.Series | None) -> Guess | None:
+    """Dates by where they lie against origination."""
+    if column.dtype != "date":
+        return None
+    doubt = _order_in_doubt(column)
+    if _PROTECTED.search(column.words):
+        return Guess("ignore", "date", "a birth date: protected; make an age band in the export to measure fairness")
+    if issued is None:
+        return Guess("outcome", "date", _range(column), decide=doubt)
+    after = (column.values - issued).dt.total_days().drop_nulls()
+    if not after.len():
+        return Guess("ignore", "date", "no row has both this date and the origination date")
+    half = int(after.median() or 0)  # type: ignore[arg-type]
+    late, early = float((after > 0).mean() or 0), float((after < 0).mean() or 0)  # type: ignore[arg-type]
+    gaps = "" if column.filled > 0.999 else f", blank in {1 - column.filled:.1%}"
+    if float(after.abs().quantile(0.95) or 0) <= 3 and not _AFTER.search(column.words):
+        return Guess("ignore", "date", "within three days of origination in 95 % of rows: says nothing more")
+    if _AFTER.search(column.words) or late > 0.5:
+        why = f"{'after' if late >= early else 'before'} origination in {max(late, early):.1%} of rows, {half} days in the middle{gaps}"
+        return Guess("outcome", "date", why, decide=doubt)
+    return Guess("feature", "date", f"before origination in {early:.1%} of rows, {-half} days in the middle{gaps}", decide=doubt)
+
+
+def _by_name(column: Profile) -> Guess:
+    words, dtype = column.words, _dtype(column)
+    seen = described(column)
+    if _PERSONAL.search(words) and not words.startswith("num") and not re.search(r"avl|flag", words):
+        return Guess("ignore", dtype, "a name, a contact or words about a person: not used")
+    if column.dtype == "text":
+        return Guess("ignore", "text", f"{column.distinct:,} different texts: too many to be a category")
+    if _WEIGHT.search(words) and column.dtype == "number" and float(column.values.min() or 0) > 0:  # type: ignore[arg-type]
+        return Guess("weight", "number", seen, decide="is this the loan's sample weight?")
+    if _PROTECTED.search(words):
+        if column.dtype == "number" and column.distinct > 12:
+            return Guess("ignore", dtype, f"{seen}; protected: make a band in the export to measure fairness")
+        return Guess("protected", "category", seen)
+    if _AFTER.search(words) and not _HISTORY.search(words):
+        return Guess("outcome", dtype, f"the name speaks of what comes after the decision; {seen}")
+    if _PRICE.search(words) and not _HISTORY.search(words):
+        return Guess("price", dtype, f"the name speaks of the price; {seen}")
+    if re.search(r"(^|_)(fy|fiscal_year|year)$", words) and column.dtype == "number":
+        return Guess("ignore", dtype, f"{seen}; a calendar year is no property of the applicant")
+    if column.name.startswith("unnamed_") or _running_number(column):
+        return Guess("ignore", dtype, f"{seen}; a running number")
+    return Guess("feature", dtype, seen)
+
+
+def _running_number(column: Profile) -> bool:
+    if not column.unique or column.dtype != "number" or not _whole(column):
+        return False
+    span = float(column.values.max() or 0) - float(column.values.min() or 0)  # type: ignore[arg-type]
+    return span < 3 * column.distinct or bool(_ID.search(column.words))
+
+
+def _weigh_prices(profiles: Mapping[str, Profile], found: dict[str, Guess]) -> None:
+    """What is to be repaid in all is the amount with the price on top; what is still owed falls to 0."""
+    amounts = [n for n, p in profiles.items() if re.search(r"(loan|principal|disbursed|credit)?_?(amount|amnt|amt)$", p.words) and
+               p.dtype == "number" and found[n].role == "feature"]
+    for name, guess in list(found.items()):
+        column = profiles[name]
+        if guess.role not in ("price", "outcome") or column.dtype != "number" or not re.search(r"due|repayable", column.words):
+            continue
+        for amount in amounts:
+            ratio = column.values / profiles[amount].values
+            share = float(ratio.is_between(1, 3).mean() or 0)  # type: ignore[arg-type]
+            if share > 0.99:
+                why = f"{amount} and {float(ratio.median() or 1) - 1:.0%} more in the middle: the price of the loan"  # type: ignore[arg-type]
+                found[name] = Guess("price", "number", why)
+                break
+        else:
+            if guess.role == "price":
+                found[name] = Guess("outcome", "number", f"an amount that is due; {described(column)}")
+
+
+def _dtype(column: Profile) -> Dtype:
+    return "category" if column.empty else column.dtype
+
+
+def described(column: Profile) -> str:
+    """What the column holds, in words."""
+    gaps = "" if column.filled > 0.999 else f", blank in {1 - column.filled:.1%}"
+    held = column.values.drop_nulls()
+    if column.dtype == "number":
+        low, middle, high = (f"{held.quantile(q):,.10g}" for q in (0.0, 0.5, 1.0))
+        text = f"{low} to {high}, {middle} in the middle{gaps}"
+    elif column.dtype == "date":
+        text = _range(column) + gaps
+    elif column.dtype == "category":
+        top = held.value_counts(sort=True)[held.name or ""].head(4).to_list()
+        more = ", ..." if column.distinct > 4 else ""
+        text = f"{column.distinct:,} levels: {', '.join(map(str, top))}{more}{gaps}"
+    else:
+        text = f"{column.distinct:,} different texts{gaps}"
+    return text + (f"; {column.note}" if column.note else "")
+
+
+def _range(column: Profile) -> str:
+    held = column.values.drop_nulls()
+    return f"{held.min()} to {held.max()}"
