@@ -102,7 +102,7 @@ _TYPES = {"number": pl.Float64, "date": pl.Date, "category": pl.String, "text": 
 
 
 def _wanted(column: Column) -> str:
-    return f"a date {column.format}" if column.dtype == "date" else f"a {column.dtype}"
+    return f"a date {' or '.join(column.formats)}" if column.dtype == "date" else f"a {column.dtype}"
 
 
 def _number(spec: PortfolioSpec, loans: pl.DataFrame, name: str, applied: pl.Series) -> pl.Series:

@@ -6,7 +6,7 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
-from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.label import ChargedOff, DaysPastDue, Label, LastPaymentAndStatus, ReadyFlag, RepaymentDates
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -25,6 +25,7 @@ from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, Simulated
 __all__ = [
     "NAME",
     "AlgorithmName",
+    "ChargedOff",
     "Checks",
     "Column",
     "Condition",
@@ -45,6 +46,8 @@ __all__ = [
     "Profile",
     "ProfileName",
     "Ratio",
+    "ReadyFlag",
+    "RepaymentDates",
     "Role",
     "SimulatedLender",
     "Strategy",

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role
-from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.label import DaysPastDue, Label
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -24,6 +24,9 @@ from pdx_assets.risk.spec.method import (
 from pdx_assets.risk.spec.tape import Tape
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}\Z")  # $ would let a trailing newline through
+
+# Keys of a label definition that name a date column.
+_DATES = ("last_payment", "date", "known_from", "due", "repaid")
 
 
 class PortfolioSpec(Declared):
@@ -112,11 +115,8 @@ class PortfolioSpec(Declared):
                 )
             if at[:2] == ("loan_id", "derive_from") and column.role == "outcome":
                 raise LocatedError(f"{where} uses the outcome column {name!r}: the id would change as loans age", *at)
-            if at[:2] in (("tape", "as_of_columns"), ("label", "definition")) and column.role != "outcome":
-                # As a feature it would tell the model what it is asked to predict.
-                raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected an outcome", *at)
-            if (at[:2] == ("tape", "as_of_columns") or at[-1] == "last_payment") and column.dtype != "date":
-                raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a date", *at)
+            if at[:2] in (("tape", "as_of_columns"), ("label", "definition")):
+                _check_outcome(name, column, at)
         if isinstance(self.label.definition, DaysPastDue) and self.tape.performance is None and not self.tape.simulated:
             raise LocatedError(
                 "a days_past_due label needs tape.performance, the monthly repayment rows", "label", "definition"
@@ -131,10 +131,7 @@ class PortfolioSpec(Declared):
         found += [(c, ("loan_id", "derive_from", i)) for i, c in enumerate(self.loan_id.derive_from)]
         if self.loan_id.column:
             found.append((self.loan_id.column, ("loan_id", "column")))
-        rule = self.label.definition
-        if isinstance(rule, LastPaymentAndStatus):
-            found.append((rule.status, ("label", "definition", "status")))
-            found.append((rule.last_payment, ("label", "definition", "last_payment")))
+        found += [(c, ("label", "definition", key)) for key, c in self.label.references.items()]
         for name, ratio in self.ratios.items():
             found.append((ratio.numerator, ("ratios", name, "numerator")))
             found.append((ratio.denominator, ("ratios", name, "denominator")))
@@ -215,3 +212,19 @@ class PortfolioSpec(Declared):
 
     def profile(self, name: ProfileName) -> Profile:
         return self.tuning.profiles[name]
+
+
+def _check_outcome(name: str, column: Column, at: tuple[int | str, ...]) -> None:
+    """A column that the label or the as-of date is read from has a role and a type that suit."""
+    where, key = ".".join(map(str, at)), at[-1]
+    if key in ("due", "term_days"):
+        # The terms of a loan are known when it is granted: they may be features.
+        if column.role not in ("feature", "price", "outcome"):
+            raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected a feature or an outcome", *at)
+    elif column.role != "outcome":
+        # As a feature it would tell the model what it is asked to predict.
+        raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected an outcome", *at)
+    if (at[:2] == ("tape", "as_of_columns") or key in _DATES) and column.dtype != "date":
+        raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a date", *at)
+    if key == "term_days" and column.dtype != "number":
+        raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a number", *at)
