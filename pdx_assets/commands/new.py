@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    portfolio: Annotated[str, typer.Argument(help="The new portfolio's name: lower-case letters, digits, underscores.")],
+    portfolio: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits, underscores.")],
     tape: Annotated[str, typer.Option(help="The file of loans, or a folder of such files.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a portfolio of that name.")] = False,
 ) -> None:
@@ -68,7 +68,9 @@ def new(
         raise typer.Exit(1) from error
     typer.echo("")
     _tell_windows(draft, spec)
-    typer.echo(f"\nNext:\n  look through {shown}\n  pdx run {portfolio} --profile quick\n  pdx results {portfolio}\n  pdx ui")
+    typer.echo(
+        f"\nNext:\n  look through {shown}\n  pdx run {portfolio} --profile quick\n  pdx results {portfolio}\n  pdx ui"
+    )
 
 
 def _named(portfolio: str) -> str:

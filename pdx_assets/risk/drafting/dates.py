@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -50,6 +51,11 @@ class DateFormat:
     @property
     def names_no_day(self) -> bool:
         return columns.names_no_day(as_column(self.format))
+
+
+def as_float(value: Any) -> float:
+    """A statistic of a series as a number; 0 where there is none."""
+    return float(value or 0)
 
 
 def as_column(pattern: str) -> Column:
@@ -104,8 +110,8 @@ def _candidates(few: pl.Series) -> list[str]:
 def _share(values: pl.Series, weight: pl.Series | None, pattern: str) -> float:
     read = columns.days(values, as_column(pattern)).is_not_null()
     if weight is None:
-        return float(read.mean() or 0.0)  # type: ignore[arg-type]
-    return float((read * weight).sum() / weight.sum())
+        return as_float(read.mean())
+    return as_float((read * weight).sum()) / as_float(weight.sum())
 
 
 def _spread(values: pl.Series, count: int) -> pl.Series:
@@ -119,3 +125,21 @@ def _by_constant_day(values: pl.Series, one: str, two: str) -> str | None:
         if days.dt.day().n_unique() == 1 and months.dt.day().n_unique() > 2:
             return pattern
     return None
+
+
+def first_year(cells: pl.Series, pattern: str) -> int | None:
+    """The first of the hundred years that two digits mean; None where the usual reading (1969 to 2068) will do.
+
+    The years of a column leave a gap on the circle of 100: they start after the widest.
+    """
+    if "%y" not in pattern:
+        return None
+    read = columns.days(cells, as_column(pattern)).drop_nulls()
+    years = sorted(set((read.dt.year() % 100).to_list()))
+    if len(years) < 2:
+        return None
+    gaps = [(after - before) % 100 for before, after in zip(years, [*years[1:], years[0]], strict=True)]
+    start = years[(gaps.index(max(gaps)) + 1) % len(years)]
+    # From 69 on the usual reading is right; below, when no year has to be read as one of the century before.
+    wraps = start > years[0] or years[-1] > 68
+    return 1900 + start if start <= 68 and wraps else None

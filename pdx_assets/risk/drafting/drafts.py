@@ -10,11 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.drafting.labels import LabelGuess, guess_label, months_between, outcome_day_columns, panel_columns
+from pdx_assets.risk.drafting.dates import as_float
+from pdx_assets.risk.drafting.label_guess import LabelGuess
+from pdx_assets.risk.drafting.labels import guess_label, months_between, outcome_day_columns, panel_columns
+from pdx_assets.risk.drafting.names import MAYBE_AFTER
 from pdx_assets.risk.drafting.plans import WindowPlan, plan_windows
 from pdx_assets.risk.drafting.profiles import Profile, profile
-from pdx_assets.risk.drafting.relations import SUSPICIOUS, TELLS, strength
-from pdx_assets.risk.drafting.roles import MAYBE_AFTER, Guess, Roles, guess_roles
+from pdx_assets.risk.drafting.relations import MAYBE_SUSPICIOUS, SUSPICIOUS, TELLS, strength
+from pdx_assets.risk.drafting.roles import Guess, Roles, guess_roles
 from pdx_assets.risk.drafting.sampling import TapeSample, read_sample
 from pdx_assets.risk.errors import TapeError
 from pdx_assets.risk.tape_staging import latest_supported
@@ -67,6 +70,7 @@ def draft_portfolio(name: str, path: Path) -> Draft:
     first, last = issued.min(), issued.max()
     assert isinstance(first, date) and isinstance(last, date)
     label = guess_label(roles, as_of, months_between(first, last), panel)
+    label = _balanced(label, roles)
     roles = _with_outcomes(roles, label)
     days = outcome_day_columns(roles)
     if label.bad is not None:
@@ -118,6 +122,18 @@ def _panel(panel: Mapping[str, Profile] | None) -> dict[str, str]:
     return columns
 
 
+def _balanced(label: LabelGuess, roles: Roles) -> LabelGuess:
+    """Half good and half bad is how a sample is drawn, not how a book turns out."""
+    share = as_float(label.bad.mean()) if label.bad is not None else 0.0
+    if not 0.45 < share < 0.55 or roles.named("weight"):
+        return label
+    asked = (
+        f"{share:.0%} of the loans are bad. Was the file drawn so? Then add a column with each loan's weight (role: "
+        "weight), or every PD will be too high"
+    )
+    return replace(label, decide=(*label.decide, asked))
+
+
 def _with_outcomes(roles: Roles, label: LabelGuess) -> Roles:
     changes = {}
     for name in label.outcomes:
@@ -133,25 +149,27 @@ def _judged_alone(roles: Roles, bad: pl.Series, issued: pl.Series) -> Roles:
         column, guess = roles.profiles[name], roles.guesses[name]
         if column.dtype == "text" or (auc := strength(column, bad, issued)) is None:
             continue
+        alone = f"alone it ranks good and bad loans with an AUC of {auc:.2f}"
+        near = MAYBE_SUSPICIOUS if MAYBE_AFTER.search(column.words) else SUSPICIOUS
         if auc >= TELLS:
-            why = f"alone it ranks good and bad loans with an AUC of {auc:.2f}: it was written after the outcome; {guess.why}"
+            why = f"{alone}: it was written after the outcome; {guess.why}"
             changes[name] = replace(guess, role="outcome", why=why)
-        elif guess.role == "feature" and (auc >= SUSPICIOUS or (MAYBE_AFTER.search(column.words) and auc >= 0.65)):
-            why = f"alone it ranks good and bad loans with an AUC of {auc:.2f}, more than an application's column usually does"
-            changes[name] = replace(guess, suspicious=why)
+        elif guess.role == "feature" and auc >= near:
+            changes[name] = replace(guess, suspicious=f"{alone}, more than a column of an application usually does")
     return roles.changed(changes)
 
 
 def _counts(issued: pl.Series, label: LabelGuess, scale: float) -> tuple[dict[Month, int], dict[Month, float] | None]:
     """Loans and bads by month, of the whole tape as far as the sample tells."""
     frame = pl.DataFrame([issued.dt.month_start().alias("month")])
-    if label.bad is not None:
-        frame = frame.with_columns(label.bad.alias("bad"))
+    within = label.bad if label.within is None else label.within
+    if within is not None:
+        frame = frame.with_columns(within.alias("bad"))
     else:
         frame = frame.with_columns(pl.lit(None, dtype=pl.Boolean).alias("bad"))
     counts = frame.drop_nulls("month").group_by("month").agg(pl.len().alias("loans"), pl.col("bad").sum())
     loans = {Month.of(m): round(n * scale) for m, n in counts.select("month", "loans").iter_rows()}
-    if label.bad is None:
+    if within is None:
         return loans, None
     return loans, {Month.of(m): n * scale for m, n in counts.select("month", "bad").iter_rows()}
 

@@ -16,6 +16,7 @@ from pdx_assets.risk.calendar import Frequency, Month, Periods, known_on
 WANTED_BADS = 45
 _LONGEST_OTV: dict[Frequency, int] = {"month": 6, "quarter": 4}
 _USUAL_OTV: dict[Frequency, int] = {"month": 3, "quarter": 2}
+_LONGEST_DEVELOPMENT = 12
 # Months before the first in which this share of loans had been made are strays, or too thin to learn from.
 _STRAY_SHARE = 0.002
 
@@ -55,15 +56,14 @@ def plan_windows(
         horizon: of the label, months on book.
     """
     first, last = _first_cohort(loans), max(loans)
-    monthly = _plan(loans, bads, as_of, horizon, first, last, "month")
+    monthly = _plan(bads, as_of, horizon, first, last, "month")
     if bads is None or not monthly.problem:
         return monthly
-    quarterly = _plan(loans, bads, as_of, horizon, first, last, "quarter")
+    quarterly = _plan(bads, as_of, horizon, first, last, "quarter")
     return monthly if quarterly.problem else quarterly
 
 
 def _plan(
-    loans: Mapping[Month, int],
     bads: Mapping[Month, float] | None,
     as_of: date,
     horizon: int,
@@ -88,7 +88,7 @@ def _plan(
         problem = f"even {otv} {frequency}s together hold fewer than 30 bads: no contest can be held"
     room = count - gap - otv
     measured = min(12, max(3, count // 4), max(1, room - 3)) if room > 1 else 1
-    development = max(1, min(12 if frequency == "month" else 12, room - measured))
+    development = max(1, min(_LONGEST_DEVELOPMENT, room - measured))
     if room < 2 and not problem:
         problem = (
             f"{count} {frequency}s have known labels, and one of development, {otv} of OTV, a gap of {gap} and one "
@@ -104,12 +104,10 @@ def _plan(
         f"the tape holds {len(span)} whole {unit} of loans from {start} on, and knows the labels of {count}"
         + (f", to {known[-1]}" if known else ""),
         f"gap {gap} {unit}: a label takes {horizon} months to be known",
-        f"OTV {otv} {unit}: about {_bads_in(known, bads, periods, otv)} bads; a contest needs 30",
+        f"OTV {otv} {unit}: about {_bads_in(known, bads, periods, otv)} bads lately; a contest needs 30",
         f"development {development} {unit} leave {measured} {unit} of production that can be measured",
     )
-    return WindowPlan(
-        frequency, development, otv, gap, p0, start, known[-1] if known else None, measured, problem, why
-    )
+    return WindowPlan(frequency, development, otv, gap, p0, start, known[-1] if known else None, measured, problem, why)
 
 
 def _seen(last: Month, as_of: date) -> date:
@@ -155,5 +153,5 @@ def _worst(known: list[Month], bads: Mapping[Month, float], periods: Periods, ot
 def _bads_in(known: list[Month], bads: Mapping[Month, float] | None, periods: Periods, otv: int) -> str:
     if bads is None or not known:
         return "an unknown number of"
-    each = [_by_period(periods, m, bads) for m in known]
+    each = [_by_period(periods, m, bads) for m in known[-24 // periods.months :]]
     return f"{otv * sum(each) / len(each):,.0f}"

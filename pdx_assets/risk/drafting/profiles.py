@@ -8,12 +8,29 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from pdx_assets.risk import columns
-from pdx_assets.risk.drafting.dates import ENOUGH, DateFormat, as_column, infer_format
+from pdx_assets.risk.drafting.dates import ENOUGH, DateFormat, as_column, as_float, first_year, infer_format
 from pdx_assets.risk.spec import Column, Dtype
 
-_NOTHING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "unknown", "missing", "not available")
+_NOTHING = (
+    "na",
+    "n/a",
+    "#n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "-",
+    "--",
+    "?",
+    ".",
+    "unknown",
+    "missing",
+    "not available",
+)
 _UNITS = {r"\s*months?": "months", r"\s*(?:days?|d)": "days", r"\s*(?:years?|yrs?)": "years", r"\s*weeks?": "weeks"}
-_CODE = re.compile(r"(^|_)(code|zip|postcode|pincode|naics|sic|type|flag|class|branch|region|state|purpose)(_|$)|_id$|flag")
+_CODE = re.compile(
+    r"(^|_)(code|zip|postcode|pincode|naics|sic|type|flag|class|branch|region|state|purpose)(_|$)|_id$|flag"
+)
 _MANY_LEVELS = 1_000
 
 
@@ -111,7 +128,8 @@ def _as_date(plain: Profile, blank: dict[str, str | float | None]) -> Profile | 
     dates = infer_format(plain.values)
     if dates is None:
         return None
-    declared = as_column(dates.format).model_copy(update={"replace": blank})
+    since = first_year(plain.values, dates.format)
+    declared = as_column(dates.format).model_copy(update={"replace": blank, "two_digit_years_from": since})
     values = columns.days(plain.values, declared)
     return replace(plain, dtype="date", declared=declared, values=values, dates=dates, note=_unread(dates.share))
 
@@ -119,7 +137,7 @@ def _as_date(plain: Profile, blank: dict[str, str | float | None]) -> Profile | 
 def _as_number(plain: Profile, blank: dict[str, str | float | None]) -> Profile | None:
     held = plain.values.drop_nulls()
     declared = Column(role="ignore", replace=blank)
-    if held.str.ends_with("%").mean() > 0.5:  # type: ignore[operator]
+    if as_float(held.str.ends_with("%").mean()) > 0.5:
         declared = declared.model_copy(update={"unit": "percent"})
     for tail, unit in _UNITS.items():
         if held.str.contains(rf"^\d+{tail}$").all():
@@ -127,7 +145,7 @@ def _as_number(plain: Profile, blank: dict[str, str | float | None]) -> Profile 
     values = columns.numbers(plain.values, declared)
     share = 1 - (values.null_count() - plain.values.null_count()) / held.len()
     if share < ENOUGH:
-        if held.str.contains(r"^-?\d{1,3}([. ]?\d{3})*,\d{1,2}$").mean() > 0.5:  # type: ignore[operator]
+        if as_float(held.str.contains(r"^-?\d{1,3}([. ]?\d{3})*,\d{1,2}$").mean()) > 0.5:
             return replace(
                 _as_text(plain), note="numbers with decimal commas, which PDx does not read: export them with points"
             )

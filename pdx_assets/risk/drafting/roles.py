@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from pdx_assets.risk.drafting.dates import DateFormat, exchanged
+from pdx_assets.risk.drafting import names
+from pdx_assets.risk.drafting.dates import DateFormat, as_float, exchanged
 from pdx_assets.risk.drafting.profiles import Profile, read_dates
 from pdx_assets.risk.spec import Dtype, Role
 
@@ -52,47 +53,6 @@ class Roles:
         return replace(self, guesses=self.guesses | dict(changes))
 
 
-_ID = re.compile(
-    r"(loan|account|acct|contract|agreement|application|appl|deal|facility|unique|system|record)s?_?(loan)?_?"
-    r"(id|no|nr|num|number|key|ref)(_|$)|^(id|uid|uuid|key)$|loanid|_chk_dgt$"
-)
-_BORROWER = re.compile(r"(customer|client|borrower|member|person|applicant|debtor|msisdn|user|cust)_?(id|no|nr|num|number|key|code|ref)?$")
-_PERSONAL = re.compile(
-    r"(^|_)(name|first_?name|last_?name|surname|full_?name|e?mail|phone|mobile|telephone|address|street|ssn|bvn|nin|passport"
-    r"|iban|url|desc|description|comments?|notes?|remarks?|emp_title)(_number|_no)?$|referred_?by|refer(r)?er"
-)
-_PROTECTED = re.compile(
-    r"(^|_)(gender|sex|race|ethnic\w*|religion|marital\w*|nationality|citizen\w*|disab\w*|pregnan\w*|age|age_?(band|group|years)|"
-    r"dob|birth\w*|date_of_birth)(_|$)|birth_?date"
-)
-_WEIGHT = re.compile(r"(^|_)(sampling_|sample_|case_)?(weight|wgt)(_|$)")
-_PRICE = re.compile(
-    r"(^|_)(int(erest)?_?rate|interest|apr|rate|annual_rate|margin|spread|fees?|installment|instalment|emi|"
-    r"grade|sub_?grade|price|pricing|total_?due|total_?repayable|amount_?due|tariff)(_|$)|totaldue|interestrate"
-)
-# Best first: cohorts are months of origination.
-_ORIGINATION = (
-    *(r"(^|_)issue", r"disburs", r"(^|_)fund(ed|ing)?_?(d|date|on|at)", r"originat", r"(^|_)grant", r"approv", r"(^|_)book"),
-    *(r"(^|_)(loan_?)?(open|start|begin)", r"(^|_)loan_?date", r"applica|applied|(^|_)appl?_?date|signed", r"creat|request|submit"),
-    r"(^|_)(date|month|cohort)$",
-)
-# Written after the decision, whatever else the name says.
-_AFTER = re.compile(
-    r"(^|_)(loan|account|mis|repay\w*|payment|contract|final|current)_?status|^status$|pymnt_|_pymnt|(^|_)last_|(^|_)next_"
-    r"|first_?re?pa(y|id)|re_?paid|repayment_?(date|d|amount)|paid_?(off|date|on|amount|back)?(_|$)|(^|_)closed?(_|$)|closed?_?date|recover"
-    r"|(?<!months_since_)(charge_?off|chg_?off|charged_?off|write_?off|written_?off)(?!_?within)|settle|hardship|deferral"
-    r"|(^|_)out_|outstanding|total_rec|total_pymnt|arrears|days_?past_?due|days_?late|(^|_)(max_?)?dpd|good_?bad"
-    r"|(^|_)(is_?|loan_?)?(default|defaulted|bad|target|label|outcome|delinquent)(_?(flag|ind|date|status))?$|foreclos|repossess|matur"
-    r"|due_?date|payment_plan_start|orig_projected|pymnt_plan|collection_recovery|balance_?gross"
-)
-# Could be the present loan's or an earlier one's: content is asked before it is called a feature.
-MAYBE_AFTER = re.compile(r"default|delinq|overdue|arrear|charge_?off|collect|balance|(^|_)late|bankrupt|status|penalt|paid")
-_HISTORY = re.compile(
-    r"(^|_)(prev|previous|prior|past|ever|bureau|mths|months|mo|num|inq|sec_app|tot|pub|tax|acc|revol|savings)(_|$)|_(12|24|6)_?m|"
-    r"since|within|(^|_)last_\d+_?(d|m|mths|months)|verification|employment|marital|home|resid|list_status|joint"
-)
-
-
 def guess_roles(profiles: Mapping[str, Profile]) -> Roles:
     """A role for each column of a sample, before anything is known of the label."""
     settled = _with_settled_orders(dict(profiles))
@@ -102,7 +62,9 @@ def guess_roles(profiles: Mapping[str, Profile]) -> Roles:
         if column.empty:
             found[name] = Guess("ignore", "category", "empty in every row")
         elif column.constant and column.filled > 0.99:
-            found[name] = Guess("ignore", _dtype(column), "the same in every row")
+            found[name] = Guess(
+                "outcome" if names.written_later(column.words) else "ignore", _dtype(column), "the same in every row"
+            )
     loan_id = _loan_id(settled, found)
     if loan_id is not None:
         found[loan_id] = Guess("id", "text", f"{settled[loan_id].distinct:,} different values in {rows:,} rows")
@@ -145,12 +107,12 @@ def _loan_id(profiles: Mapping[str, Profile], taken: Mapping[str, Guess]) -> str
         for n, p in profiles.items()
         if n not in taken and p.unique and p.filled > 0.5 and p.dtype in ("number", "text", "category") and _whole(p)
     ]
-    named = [p for p in candidates if _ID.search(p.words) or _ID.search(p.words.replace("_", ""))]
-    named.sort(key=lambda p: (p.filled < 0.999, bool(_BORROWER.search(p.words)), "loan" not in p.words))
-    if named:
-        return named[0].name
+    called = [p for p in candidates if names.ID.search(p.words) or names.ID.search(p.words.replace("_", ""))]
+    called.sort(key=lambda p: (p.filled < 0.999, bool(names.BORROWER.search(p.words)), "loan" not in p.words))
+    if called:
+        return called[0].name
     first = list(profiles)[:3]
-    plain = [p for p in candidates if p.dtype != "number" and p.filled > 0.999 or p.name in first]
+    plain = [p for p in candidates if p.filled > 0.999 and (p.dtype != "number" or p.name in first)]
     return plain[0].name if plain else None
 
 
@@ -164,22 +126,26 @@ def _whole(column: Profile) -> bool:
 
 def _borrower(profiles: Mapping[str, Profile], taken: Mapping[str, Guess], rows: int) -> dict[str, Guess]:
     for name, column in profiles.items():
-        if name in taken or column.filled < 0.9 or not _BORROWER.search(column.words) or column.dtype == "date":
+        if name in taken or column.filled < 0.9 or not names.BORROWER.search(column.words) or column.dtype == "date":
             continue
         if column.distinct < 0.02 * column.filled * rows:
             continue
         most = column.values.drop_nulls().value_counts()["count"].max()
         again = column.filled * rows / column.distinct
-        return {name: Guess("borrower", "text", f"{column.distinct:,} borrowers, {again:.1f} loans each, at most {most}")}
+        return {
+            name: Guess("borrower", "text", f"{column.distinct:,} borrowers, {again:.1f} loans each, at most {most!s}")
+        }
     return {}
 
 
 def _origination(profiles: Mapping[str, Profile], taken: Mapping[str, Guess]) -> tuple[str | None, str, str]:
     dates = [p for n, p in profiles.items() if n not in taken and p.dtype == "date" and p.filled > 0.9]
-    likely = [p for p in dates if p.filled > 0.98 and not _AFTER.search(p.words) and not _PROTECTED.search(p.words)]
-    for pattern in _ORIGINATION:
+    likely = [
+        p for p in dates if p.filled > 0.98 and not names.AFTER.search(p.words) and not names.PROTECTED.search(p.words)
+    ]
+    for pattern in names.ORIGINATION:
         for column in likely:
-            if re.search(pattern, column.words):
+            if pattern.search(column.words):
                 rivals = [p.name for p in likely if p is not column and _within_days(p, column)]
                 also = f"; {', '.join(rivals)} lies within days of it" if rivals else ""
                 return column.name, _range(column) + also, ""
@@ -191,7 +157,7 @@ def _origination(profiles: Mapping[str, Profile], taken: Mapping[str, Guess]) ->
 
 def _within_days(one: Profile, other: Profile) -> bool:
     apart = (one.values - other.values).dt.total_days()
-    return bool(apart.is_not_null().any()) and float(apart.abs().quantile(0.95) or 0) <= 31
+    return bool(apart.is_not_null().any()) and as_float(apart.abs().quantile(0.95)) <= 31
 
 
 def _by_date(column: Profile, issued: pl.Series | None) -> Guess | None:
@@ -199,42 +165,44 @@ def _by_date(column: Profile, issued: pl.Series | None) -> Guess | None:
     if column.dtype != "date":
         return None
     doubt = _order_in_doubt(column)
-    if _PROTECTED.search(column.words):
+    if names.PROTECTED.search(column.words):
         return Guess("ignore", "date", "a birth date: protected; make an age band in the export to measure fairness")
     if issued is None:
         return Guess("outcome", "date", _range(column), decide=doubt)
     after = (column.values - issued).dt.total_days().drop_nulls()
     if not after.len():
         return Guess("ignore", "date", "no row has both this date and the origination date")
-    half = int(after.median() or 0)  # type: ignore[arg-type]
-    late, early = float((after > 0).mean() or 0), float((after < 0).mean() or 0)  # type: ignore[arg-type]
+    half = int(as_float(after.median()))
+    late, early = as_float((after > 0).mean()), as_float((after < 0).mean())
     gaps = "" if column.filled > 0.999 else f", blank in {1 - column.filled:.1%}"
-    if float(after.abs().quantile(0.95) or 0) <= 3 and not _AFTER.search(column.words):
+    if as_float(after.abs().quantile(0.95)) <= 3 and not names.AFTER.search(column.words):
         return Guess("ignore", "date", "within three days of origination in 95 % of rows: says nothing more")
-    if _AFTER.search(column.words) or late > 0.5:
-        why = f"{'after' if late >= early else 'before'} origination in {max(late, early):.1%} of rows, {half} days in the middle{gaps}"
-        return Guess("outcome", "date", why, decide=doubt)
-    return Guess("feature", "date", f"before origination in {early:.1%} of rows, {-half} days in the middle{gaps}", decide=doubt)
+    if names.AFTER.search(column.words) or late > 0.5:
+        where = f"after origination in {late:.1%}" if late >= early else f"before origination in {early:.1%}"
+        return Guess("outcome", "date", f"{where} of rows, {half} days in the middle{gaps}", decide=doubt)
+    why = f"before origination in {early:.1%} of rows, {-half} days in the middle{gaps}"
+    return Guess("feature", "date", why, decide=doubt)
 
 
 def _by_name(column: Profile) -> Guess:
     words, dtype = column.words, _dtype(column)
     seen = described(column)
-    if _PERSONAL.search(words) and not words.startswith("num") and not re.search(r"avl|flag", words):
+    if names.PERSONAL.search(words) and not words.startswith("num") and not re.search(r"avl|flag", words):
         return Guess("ignore", dtype, "a name, a contact or words about a person: not used")
     if column.dtype == "text":
-        return Guess("ignore", "text", f"{column.distinct:,} different texts: too many to be a category")
-    if _WEIGHT.search(words) and column.dtype == "number" and float(column.values.min() or 0) > 0:  # type: ignore[arg-type]
+        why = f"{column.distinct:,} different texts: too many to be a category"
+        return Guess("ignore", "text", why, decide=column.note)
+    if names.WEIGHT.search(words) and column.dtype == "number" and as_float(column.values.min()) > 0:
         return Guess("weight", "number", seen, decide="is this the loan's sample weight?")
-    if _PROTECTED.search(words):
+    if names.PROTECTED.search(words):
         if column.dtype == "number" and column.distinct > 12:
             return Guess("ignore", dtype, f"{seen}; protected: make a band in the export to measure fairness")
         return Guess("protected", "category", seen)
-    if _AFTER.search(words) and not _HISTORY.search(words):
+    if names.written_later(words):
         return Guess("outcome", dtype, f"the name speaks of what comes after the decision; {seen}")
-    if _PRICE.search(words) and not _HISTORY.search(words):
+    if names.PRICE.search(words) and not names.HISTORY.search(words):
         return Guess("price", dtype, f"the name speaks of the price; {seen}")
-    if re.search(r"(^|_)(fy|fiscal_year|year)$", words) and column.dtype == "number":
+    if names.YEAR.search(words) and column.dtype == "number":
         return Guess("ignore", dtype, f"{seen}; a calendar year is no property of the applicant")
     if column.name.startswith("unnamed_") or _running_number(column):
         return Guess("ignore", dtype, f"{seen}; a running number")
@@ -244,23 +212,25 @@ def _by_name(column: Profile) -> Guess:
 def _running_number(column: Profile) -> bool:
     if not column.unique or column.dtype != "number" or not _whole(column):
         return False
-    span = float(column.values.max() or 0) - float(column.values.min() or 0)  # type: ignore[arg-type]
-    return span < 3 * column.distinct or bool(_ID.search(column.words))
+    span = as_float(column.values.max()) - as_float(column.values.min())
+    return span < 3 * column.distinct or bool(names.ID.search(column.words))
 
 
 def _weigh_prices(profiles: Mapping[str, Profile], found: dict[str, Guess]) -> None:
     """What is to be repaid in all is the amount with the price on top; what is still owed falls to 0."""
-    amounts = [n for n, p in profiles.items() if re.search(r"(loan|principal|disbursed|credit)?_?(amount|amnt|amt)$", p.words) and
-               p.dtype == "number" and found[n].role == "feature"]
+    features = [p for n, p in profiles.items() if found[n].role == "feature" and p.dtype == "number"]
+    amounts = [p.name for p in features if names.AMOUNT.search(p.words)]
     for name, guess in list(found.items()):
         column = profiles[name]
-        if guess.role not in ("price", "outcome") or column.dtype != "number" or not re.search(r"due|repayable", column.words):
+        if guess.role not in ("price", "outcome") or column.dtype != "number":
+            continue
+        if not re.search(r"due|repayable", column.words):
             continue
         for amount in amounts:
             ratio = column.values / profiles[amount].values
-            share = float(ratio.is_between(1, 3).mean() or 0)  # type: ignore[arg-type]
+            share = as_float(ratio.is_between(1, 3).mean())
             if share > 0.99:
-                why = f"{amount} and {float(ratio.median() or 1) - 1:.0%} more in the middle: the price of the loan"  # type: ignore[arg-type]
+                why = f"{amount} and {as_float(ratio.median()) - 1:.0%} more in the middle: the price of the loan"
                 found[name] = Guess("price", "number", why)
                 break
         else:
@@ -292,4 +262,4 @@ def described(column: Profile) -> str:
 
 def _range(column: Profile) -> str:
     held = column.values.drop_nulls()
-    return f"{held.min()} to {held.max()}"
+    return f"{held.min()!s} to {held.max()!s}"

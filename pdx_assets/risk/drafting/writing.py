@@ -48,9 +48,9 @@ def yaml_text(draft: Draft) -> str:
 def _lines(draft: Draft) -> Iterator[str]:
     sample = draft.sample
     seen = "all of them looked at" if sample.whole else f"{sample.rows.height:,} of them looked at"
-    yield f"# Drafted by `pdx new` from {_comment(sample.path.name)}: {sample.total:,} rows, {seen}. Everything here is a guess:"
-    yield "# the evidence stands beside it. Lines marked DECIDE want a person. docs/new_book.md says how to go through them,"
-    yield "# docs/portfolio.md explains every key."
+    yield f"# Drafted by `pdx new` from {_comment(sample.path.name)}: {sample.total:,} rows, {seen}."
+    yield "# Everything here is a guess, with its evidence beside it. Lines marked DECIDE want a person."
+    yield "# docs/new_book.md says how to go through them; docs/portfolio.md explains every key."
     yield "type: pdx_assets.Portfolio"
     yield ""
     yield "attributes:"
@@ -61,13 +61,16 @@ def _lines(draft: Draft) -> Iterator[str]:
     yield ""
     yield from _loan_id(draft)
     yield ""
+    empty = [n for n, p in draft.roles.profiles.items() if p.empty]
     yield "  columns:"
     for roles, title in _SECTIONS:
-        names = [n for role in roles for n in draft.roles.named(role)]
+        names = [n for role in roles for n in draft.roles.named(role) if n not in empty]
         if names:
             yield f"    # {title}"
             for name in names:
                 yield from _column(draft, name, draft.roles.guesses[name])
+    if empty:
+        yield f"    # Empty in every row looked at, and so not declared: {_comment(', '.join(empty))}."
     yield ""
     yield from _label(draft)
     yield ""
@@ -80,7 +83,7 @@ def _tape(draft: Draft) -> Iterator[str]:
     yield f"    path: {_text(str(draft.sample.path))}"
     yield f"    first_cohort: {_text(str(draft.plan.first_cohort))}"
     if draft.sample.malformed:
-        yield f"    # {draft.sample.malformed:,} lines are no rows (wrong number of fields, not UTF-8, ...): they will be rejected."
+        yield f"    # {draft.sample.malformed:,} lines are no rows (wrong width, ...): they will be rejected."
     if draft.as_of_columns:
         yield f"    # The tape was drawn on the latest day in these columns, as it seems: {draft.as_of}."
         yield f"    as_of_columns: {_text(list(draft.as_of_columns))}"
@@ -106,7 +109,8 @@ def _loan_id(draft: Draft) -> Iterator[str]:
 
 def _column(draft: Draft, name: str, guess: Guess) -> Iterator[str]:
     if guess.suspicious:
-        yield f"    {_MARK}{_comment(name)} is suspicious: {_comment(guess.suspicious)}. Known when the decision is made? Else role: outcome."
+        asked = f"{name} is suspicious: {guess.suspicious}. Known when the decision is made? Else role: outcome."
+        yield f"    {_MARK}{_comment(asked)}"
     if guess.decide:
         yield f"    {_MARK}{_comment(name)}: {_comment(guess.decide)}"
     declared = draft.roles.profiles[name].declared
@@ -116,6 +120,8 @@ def _column(draft: Draft, name: str, guess: Guess) -> Iterator[str]:
     if guess.dtype in ("number", "date"):
         if declared.unit:
             said["unit"] = declared.unit
+        if declared.two_digit_years_from:
+            said["two_digit_years_from"] = declared.two_digit_years_from
         if declared.extract:
             said["extract"] = declared.extract
         if declared.replace:
@@ -130,12 +136,13 @@ def _label(draft: Draft) -> Iterator[str]:
     for line in label.why:
         yield f"    # {_comment(line)}"
     if not label.kind:
-        yield f"    {_MARK}no column tells how a loan ended. Which one does? Choose a kind of label in docs/portfolio.md#label."
+        yield f"    {_MARK}no column tells how a loan ended. Which does? Kinds of labels: docs/portfolio.md#label"
         yield "    name: bad"
         yield f"    horizon_months: {label.horizon_months}"
         yield "    definition: {kind: DECIDE}"
         return
-    yield f"    {_MARK}{_comment(label.decide)}" if label.decide else "    # The usual threshold."
+    for line in label.decide:
+        yield f"    {_MARK}{_comment(line)}"
     yield f"    name: {_key(re.sub('[^a-z0-9_]+', '_', label.name))}"
     yield f"    horizon_months: {label.horizon_months}"
     yield "    definition:"
@@ -147,7 +154,11 @@ def _label(draft: Draft) -> Iterator[str]:
 def _windows(draft: Draft) -> Iterator[str]:
     plan = draft.plan
     assert plan is not None
-    yield "  # In " + ("months" if plan.frequency == "month" else "quarters") + "; docs/method.md#windows has the arithmetic."
+    yield (
+        "  # In "
+        + ("months" if plan.frequency == "month" else "quarters")
+        + "; docs/method.md#windows has the arithmetic."
+    )
     for line in plan.why:
         yield f"  # - {line}"
     if plan.problem:
