@@ -7,7 +7,6 @@ else it is said to be ambiguous.
 
 from __future__ import annotations
 
-import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,7 @@ _DAYS = (
     *("%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%d %b %Y", "%d %b %y", "%d%b%Y", "%b %d, %Y", "%b %d %Y", "%Y-%b-%d"),
 )
 _MONTHS = ("%b-%Y", "%b-%y", "%b %Y", "%b/%Y", "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
-_TIMES = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
-_ZONES = ("", "Z", "%z", " %z", " UTC")
+_ZONES = {r"Z$": "Z", r" UTC$": " UTC", r"\d [-+]\d\d:?\d\d$": " %z", r":\d\d(\.\d+)?[-+]\d\d:?\d\d$": "%z"}
 # Plain digits are numbers far more often than days: they must look like days of the last century or this one.
 _COMPACT = {r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])": "%Y%m%d"}
 
@@ -96,15 +94,21 @@ def exchanged(pattern: str) -> str | None:
 
 
 def _candidates(few: pl.Series) -> list[str]:
+    """Formats worth trying: hundreds of combinations of day, time and zone are told apart by their signs first."""
     cells = few.to_list()
-    digits = [p for shape, p in _COMPACT.items() if all(re.fullmatch(shape, c) for c in cells)]
-    if digits or not all(re.search(r"\d", c) and re.search(r"[-/. ,A-Za-z]", c) for c in cells[:3]):
-        return digits
-    if not any(":" in c for c in cells):
+    shaped = [c for c in cells if re.search(r"\d", c) and re.search(r"[-/. ,A-Za-z]", c)]
+    if len(shaped) < ENOUGH / 2 * len(cells):
+        return [p for shape, p in _COMPACT.items() if all(re.fullmatch(shape, c) for c in cells)]
+    timed = next((c for c in shaped if ":" in c), None)
+    if timed is None:
         return [*_DAYS, *_MONTHS]
     # A T stands between day and time, not in a month's name: those are written with blanks or dashes.
-    between = "T" if any(re.search(r"\dT\d", c) for c in cells) else " "
-    return [day + between + time + zone for day, time, zone in itertools.product(_DAYS, _TIMES, _ZONES)]
+    between = "T" if re.search(r"\dT\d", timed) else " "
+    hours = "%I:%M" if re.search(r"[ap]m", timed, re.IGNORECASE) else "%H:%M"
+    seconds = ":%S%.f" if re.search(r"\d:\d\d:\d", timed) else ""
+    half = " %p" if hours.startswith("%I") else ""
+    zone = next((z for sign, z in _ZONES.items() if re.search(sign, timed)), "")
+    return [day + between + hours + seconds + half + zone for day in _DAYS]
 
 
 def _share(values: pl.Series, weight: pl.Series | None, pattern: str) -> float:
@@ -128,7 +132,7 @@ def _by_constant_day(values: pl.Series, one: str, two: str) -> str | None:
 
 
 def first_year(cells: pl.Series, pattern: str) -> int | None:
-    """The first of the hundred years that two digits mean; None where the usual reading (1969 to 2068) will do.
+    """The first of the hundred years that two digits mean; None where the usual reading (1970 to 2069) will do.
 
     The years of a column leave a gap on the circle of 100: they start after the widest.
     """
@@ -140,6 +144,6 @@ def first_year(cells: pl.Series, pattern: str) -> int | None:
         return None
     gaps = [(after - before) % 100 for before, after in zip(years, [*years[1:], years[0]], strict=True)]
     start = years[(gaps.index(max(gaps)) + 1) % len(years)]
-    # From 69 on the usual reading is right; below, when no year has to be read as one of the century before.
-    wraps = start > years[0] or years[-1] > 68
-    return 1900 + start if start <= 68 and wraps else None
+    # From 70 on the usual reading is right; below, when no year has to be read as one of the century before.
+    wraps = start > years[0] or years[-1] > 69
+    return 1900 + start if start <= 69 and wraps else None

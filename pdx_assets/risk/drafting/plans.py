@@ -104,7 +104,7 @@ def _plan(
         f"the tape holds {len(span)} whole {unit} of loans from {start} on, and knows the labels of {count}"
         + (f", to {known[-1]}" if known else ""),
         f"gap {gap} {unit}: a label takes {horizon} months to be known",
-        f"OTV {otv} {unit}: about {_bads_in(known, bads, periods, otv)} bads lately; a contest needs 30",
+        f"OTV {otv} {unit}: {_bads_in(known, bads, periods, otv)}; a contest needs 30 bads",
         f"development {development} {unit} leave {measured} {unit} of production that can be measured",
     )
     return WindowPlan(frequency, development, otv, gap, p0, start, known[-1] if known else None, measured, problem, why)
@@ -152,6 +152,6 @@ def _worst(known: list[Month], bads: Mapping[Month, float], periods: Periods, ot
 
 def _bads_in(known: list[Month], bads: Mapping[Month, float] | None, periods: Periods, otv: int) -> str:
     if bads is None or not known:
-        return "an unknown number of"
+        return "its bads are not counted yet"
     each = [_by_period(periods, m, bads) for m in known[-24 // periods.months :]]
-    return f"{otv * sum(each) / len(each):,.0f}"
+    return f"about {otv * sum(each) / len(each):,.0f} bads lately"
