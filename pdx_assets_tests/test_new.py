@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,35 @@ def test_samples_are_reproducible(tmp_path: Path) -> None:
     assert first != (tmp_path / "b.csv").read_bytes()
     refused = pdx("sample", "digital", "--out", str(tmp_path / "none" / "a.csv"))
     assert isinstance(refused.exception, HomeError)
+
+
+def test_the_tutorial_shows_what_is_really_printed(defs: Path, tmp_path: Path) -> None:
+    """docs/new_book.md, command by command, as far as the draft; only the folder is another."""
+    page = (Path(cli.__file__).parents[1] / "docs" / "new_book.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    commands = [line.removeprefix("$ ").split() for _, body in blocks for line in body.split("\n") if line[:1] == "$"]
+    assert [c[1] for c in commands] == ["sample", "new", "run", "results"]
+    assert "\n".join(blocks[0][1].split("\n")[1:]) == pdx(*commands[0][1:]).output
+    assert pdx(*commands[1][1:]).exit_code == 0
+    said = next(body for language, body in blocks if language == "text")
+    again = pdx(*commands[1][1:], "--force").output
+    assert said == again.replace("Wrote defs/", "Wrote pdx_assets/defs/").replace(
+        "through defs/", "through pdx_assets/defs/"
+    )
+    path = defs / "quick_loans" / "defs.yaml"
+    drafted = path.read_text(encoding="utf-8")
+    columns, label, edits, ratio = (body for language, body in blocks if language == "yaml")
+    for shown in (*columns.split("\n"), *label.split("\n")):
+        assert shown.split(" ...")[0] in drafted, shown
+    # The edits that the page asks for load.
+    for line in edits.strip("\n").split("\n"):
+        key = line.split(":")[0]
+        drafted, changed = re.subn(rf"^{key}: .*$", line, drafted, count=1, flags=re.MULTILINE)
+        assert changed == 1, line
+    path.write_text(drafted.replace("\n  label:\n", f"\n{ratio}\n  label:\n"), encoding="utf-8")
+    spec = load_spec(path)
+    assert (spec.label.name, spec.label.definition.threshold, list(spec.ratios)) == (  # type: ignore[union-attr]
+        "bad_15d_late_2m",
+        15,
+        ["amount_to_income"],
+    )

@@ -54,11 +54,14 @@ def from_repayment(roles: Roles, as_of: date | None, months: int) -> LabelGuess 
     ]
     if odd := _closed_unpaid(repaid, _closed(roles)):
         why.append(f"{odd:,} loans have a day of closing but no {repaid.name}: they count as not repaid")
-    decide = [f"how many days late is bad? {threshold} is the most, up to {usual}, that leaves enough bads"]
-    if not repaid.values.null_count():
+    decide = [
+        f"how many days late is bad? {threshold} is the most that leaves enough bads (up to {usual}, the usual time to "
+        "the due date)"
+    ]
+    if full := [p.name for p in (repaid, *_closed(roles)) if p.filled > 1 - _FEW / 2]:
         decide.append(
-            f"{repaid.name} is never blank. Does the file hold repaid loans only? Then its last months hold quick "
-            "payers only, and bad rates fall towards the end: give an earlier tape.as_of, or the whole book"
+            f"{full[0]} is hardly ever blank. Does the file hold repaid loans only? Then its last months hold quick "
+            "payers only: export the whole book, or stop before bad rates fall, with pdx run --to"
         )
     return LabelGuess(
         kind="repayment_dates",

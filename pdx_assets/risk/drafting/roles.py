@@ -17,6 +17,11 @@ from pdx_assets.risk.drafting.dates import DateFormat, as_float, exchanged
 from pdx_assets.risk.drafting.profiles import Profile, read_dates
 from pdx_assets.risk.spec import Dtype, Role
 
+# Of a category's rows: models take smaller levels together (risk/models/preprocessing.py).
+_LEAST_LEVEL = 0.01
+# Columns with fewer values agree by chance.
+_FEW_VALUES, _COPY = 20, 0.99
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -78,6 +83,7 @@ def guess_roles(profiles: Mapping[str, Profile]) -> Roles:
         if name not in found:
             found[name] = _by_date(column, issued) or _by_name(column)
     _weigh_prices(settled, found)
+    _drop_copies(settled, found)
     return Roles({name: found[name] for name in settled}, settled)
 
 
@@ -202,11 +208,37 @@ def _by_name(column: Profile) -> Guess:
         return Guess("outcome", dtype, f"the name speaks of what comes after the decision; {seen}")
     if names.PRICE.search(words) and not names.HISTORY.search(words):
         return Guess("price", dtype, f"the name speaks of the price; {seen}")
+    if dtype == "category" and (most := _largest_share(column)) < _LEAST_LEVEL:
+        why = (
+            f"{column.distinct:,} levels, the largest with {most:.2%} of rows: under 1 % they are one level to a model"
+        )
+        return Guess("ignore", dtype, why)
     if names.YEAR.search(words) and column.dtype == "number":
         return Guess("ignore", dtype, f"{seen}; a calendar year is no property of the applicant")
     if column.name.startswith("unnamed_") or _running_number(column):
         return Guess("ignore", dtype, f"{seen}; a running number")
     return Guess("feature", dtype, seen)
+
+
+def _largest_share(column: Profile) -> float:
+    held = column.values.drop_nulls()
+    return as_float(held.value_counts()["count"].max()) / held.len() if held.len() else 0.0
+
+
+def _drop_copies(profiles: Mapping[str, Profile], found: dict[str, Guess]) -> None:
+    """A feature that repeats an earlier one says nothing more; where they differ, something happened in between."""
+    kept: list[Profile] = []
+    for name, guess in list(found.items()):
+        column = profiles[name]
+        if guess.role != "feature" or column.dtype != "number" or column.distinct <= _FEW_VALUES:
+            continue
+        for earlier in kept:
+            same = as_float((column.values == earlier.values).mean())
+            if same > _COPY:
+                found[name] = Guess("ignore", "number", f"equal to {earlier.name} on {same:.1%} of rows")
+                break
+        else:
+            kept.append(column)
 
 
 def _running_number(column: Profile) -> bool:
