@@ -13,6 +13,7 @@ import polars as pl
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.errors import PdxError
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows, StagedTape
 from pdx_assets.risk.tape_accounting import RowAccounting
@@ -49,7 +50,17 @@ class TapeOnDay(StagedTape):
 
 
 def on_day(tape: StagedTape, spec: PortfolioSpec, day: date) -> StagedTape:
-    """The tape as it looked on a day; the very tape where the day hides nothing."""
+    """The tape as it looked on a day; the very tape where the day hides nothing.
+
+    Raises:
+        PdxError: the label has no horizon, and the day lies before the tape's as-of date.
+    """
+    if spec.label.horizon_months is None and day < tape.as_of:
+        raise PdxError(
+            f"The label {spec.label.name} is ever: what the tape says at its as-of date {tape.as_of}, not on {day}.",
+            expected="a clock on or after that date, or a label with a horizon",
+            remedy="unset PDX_AS_OF, or replay a portfolio whose labels are known in time",
+        )
     if day >= tape.as_of and (not tape.cohorts or day >= spec.periods.last_day(tape.cohorts[-1])):
         return tape
     return TapeOnDay(

@@ -1,7 +1,7 @@
 """The performance panel of a tape: what each loan's days past due were, month by month, and when that was known.
 
 Several rows for one loan and month are corrections: the later report holds from its day on
-(outcomes.py). Which of them count is not decided here; rows are only read, checked and put by cohort.
+(outcomes/). Which of them count is not decided here; rows are only read, checked and put by cohort.
 """
 
 from __future__ import annotations

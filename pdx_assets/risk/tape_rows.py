@@ -13,6 +13,7 @@ import polars as pl
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.errors import TapeError
+from pdx_assets.risk.sampling import sampling_weights
 from pdx_assets.risk.spec import ChargedOff, Column, Condition, LastPaymentAndStatus, PortfolioSpec, RepaymentDates
 from pdx_assets.risk.tape_csv import CsvFile
 from pdx_assets.risk.tape_records import SOURCE_ROW
@@ -83,11 +84,12 @@ class _Verdicts:
             self.detail = cells.str.slice(0, 60).zip_with(fresh, self.detail).alias("_detail")
 
 
-def judge_rows(spec: PortfolioSpec, records: pl.DataFrame) -> pl.DataFrame:
+def judge_rows(spec: PortfolioSpec, records: pl.DataFrame, file: str = "") -> pl.DataFrame:
     """Records with a verdict each.
 
     Args:
         records: ``source_row`` and the tape's columns as received (String).
+        file: name of the file they come from.
 
     Returns:
         the same rows and columns, and ``_cohort`` (partition key, null when unknown), ``_id`` (String),
@@ -111,6 +113,10 @@ def judge_rows(spec: PortfolioSpec, records: pl.DataFrame) -> pl.DataFrame:
     ids, derived = _identities(spec, records)
     verdicts.against(ids.is_null(), NO_ID)
     latest, seen = _outcome_dates(spec, values, rows)
+    if spec.sampling_weights is not None:
+        weights = sampling_weights(spec, records, pl.Series([file]).new_from_index(0, rows))
+        drawn_by = spec.sampling_weights.column
+        verdicts.against(weights.is_null(), f"{drawn_by}: no sampling weight", _cells(records, drawn_by))
     _check_order(spec, records, day, verdicts, values)
     return records.with_columns(
         key.alias("_cohort"),

@@ -61,7 +61,7 @@ def test_graph_edges_are_a_superset_of_the_manifests(portfolio: str) -> None:
     for strategy in spec.strategies:
         node = graph.get(dg.AssetKey([spec.name, f"window_{strategy}"]))
         mapping = node.partition_mappings[dg.AssetKey([spec.name, "clean_features"])]
-        for production in (spec.p0, spec.p0 + 3, spec.p0 + 13):
+        for production in (spec.periods.shift(spec.p0, passed) for passed in (0, 3, 13)):
             subset = node.partitions_def.empty_subset().with_partition_keys([str(production)])
             upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
                 subset, node.partitions_def, cohorts

@@ -89,13 +89,12 @@ def test_the_status_decides_over_a_date_of_charge_off() -> None:
     assert judged(portfolio(by_date), rows)["label"].to_list() == [1, 1]
 
 
-def test_a_charge_off_on_a_day_nobody_can_say_is_neither_bad_nor_good_once_it_is_seen() -> None:
+def test_a_charge_off_on_a_day_nobody_can_say_is_neither_bad_nor_good() -> None:
     of = portfolio(CHARGED_OFF)
     rows = loans({"state": "CHGOFF"}, {"state": "P I F"})
     assert outcome_events(of, rows, None, FAR).rows() == [("2016-01", "1", "charged_off_undated", FAR, FAR, None)]
     assert judged(of, rows).rows() == [
-        ("1", 0, "good", KNOWN, FAR),
-        ("1", None, "indeterminate", FAR, None),
+        ("1", None, "indeterminate", KNOWN, None),
         ("2", 0, "good", KNOWN, None),
     ]
 

@@ -8,8 +8,8 @@ Events come from the label definition the portfolio declares, one module a kind 
 from events (labels.py).
 """
 
-from pdx_assets.risk.outcomes.definitions import bad_event, outcome_events
+from pdx_assets.risk.outcomes.definitions import bad_events, outcome_events
 from pdx_assets.risk.outcomes.labels import label_rows, label_view
 from pdx_assets.risk.outcomes.tables import EVENT_SCHEMA, LABEL_SCHEMA
 
-__all__ = ["EVENT_SCHEMA", "LABEL_SCHEMA", "bad_event", "label_rows", "label_view", "outcome_events"]
+__all__ = ["EVENT_SCHEMA", "LABEL_SCHEMA", "bad_events", "label_rows", "label_view", "outcome_events"]

@@ -22,14 +22,9 @@ def from_charge_off(spec: PortfolioSpec, rule: ChargedOff, loans: pl.DataFrame, 
     paid in the end, and has no event. A loan charged off by its status without a day has the event
     ``charged_off_undated``, dated and known from the as-of date: when it happened nobody can say.
     """
-    base = loans.select("cohort", "loan_id")
-    day = days(spec, loans, rule.date) if rule.date else pl.Series([None], dtype=pl.Date).new_from_index(0, base.height)
-    if rule.status is not None and rule.bad_status is not None:
-        status = columns.texts(cells(loans, rule.status), spec.columns[rule.status])
-        is_bad = status.str.contains(rule.bad_status).fill_null(False)
-    else:
-        is_bad = day.is_not_null()
-    bad = base.with_columns(day.alias("event_date"), is_bad.alias("is_bad")).filter("is_bad")
+    day, is_bad = _read(spec, rule, loans)
+    base = loans.select("cohort", "loan_id").with_columns(day.alias("event_date"), is_bad.alias("is_bad"))
+    bad = base.filter("is_bad")
     dated = known_after(spec, bad.drop_nulls("event_date").with_columns(pl.lit(CHARGED_OFF).alias("event")))
     undated = bad.filter(pl.col("event_date").is_null()).with_columns(
         pl.lit(UNDATED).alias("event"),
@@ -38,3 +33,19 @@ def from_charge_off(spec: PortfolioSpec, rule: ChargedOff, loans: pl.DataFrame, 
         pl.lit(None, dtype=pl.Date).alias("withdrawn_from"),
     )
     return pl.concat([dated, undated], how="diagonal")
+
+
+def undated(spec: PortfolioSpec, rule: ChargedOff, loans: pl.DataFrame) -> pl.Series:
+    """Boolean per loan: charged off on a day that the tape does not say."""
+    day, is_bad = _read(spec, rule, loans)
+    return is_bad & day.is_null()
+
+
+def _read(spec: PortfolioSpec, rule: ChargedOff, loans: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    day = pl.Series([None], dtype=pl.Date).new_from_index(0, loans.height)
+    if rule.date is not None:
+        day = days(spec, loans, rule.date)
+    if rule.status is None or rule.bad_status is None:
+        return day, day.is_not_null()
+    status = columns.texts(cells(loans, rule.status), spec.columns[rule.status])
+    return day, status.str.contains(rule.bad_status).fill_null(False)

@@ -6,7 +6,7 @@ from datetime import date
 
 import polars as pl
 
-from pdx_assets.risk.outcomes.charged_off import CHARGED_OFF, UNDATED, from_charge_off
+from pdx_assets.risk.outcomes.charged_off import CHARGED_OFF, UNDATED, from_charge_off, undated
 from pdx_assets.risk.outcomes.days_past_due import from_performance
 from pdx_assets.risk.outcomes.last_payment import from_last_payment
 from pdx_assets.risk.outcomes.ready_flag import FLAGGED_BAD, FLAGGED_GOOD, flags, from_flag
@@ -15,12 +15,13 @@ from pdx_assets.risk.outcomes.tables import EVENT_SCHEMA, on_the_tape
 from pdx_assets.risk.spec import ChargedOff, LastPaymentAndStatus, PortfolioSpec, ReadyFlag, RepaymentDates
 
 
-def bad_event(spec: PortfolioSpec) -> str:
-    """Name of the event the portfolio's label looks for, such as ``dpd90``."""
+def bad_events(spec: PortfolioSpec) -> tuple[str, ...]:
+    """Names of the events the portfolio's label looks for, such as ``dpd90``."""
     rule = spec.label.definition
     if isinstance(rule, ChargedOff):
-        return CHARGED_OFF
-    return FLAGGED_BAD if isinstance(rule, ReadyFlag) else f"dpd{rule.threshold}"
+        # Ever charged off needs no day.
+        return (CHARGED_OFF,) if spec.label.horizon_months is not None else (CHARGED_OFF, UNDATED)
+    return (FLAGGED_BAD,) if isinstance(rule, ReadyFlag) else (f"dpd{rule.threshold}",)
 
 
 def outcome_events(
@@ -44,7 +45,7 @@ def outcome_events(
     elif isinstance(rule, ChargedOff):
         events = from_charge_off(spec, rule, loans, as_of)
     elif isinstance(rule, ReadyFlag):
-        events = from_flag(spec, rule, loans)
+        events = from_flag(spec, rule, loans, as_of)
     elif isinstance(rule, RepaymentDates):
         events = from_repayment(spec, rule, loans)
     else:
@@ -60,14 +61,11 @@ def says_nothing(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.Series:
     rule = spec.label.definition
     if isinstance(rule, ReadyFlag):
         return flags(spec, rule, loans).is_null()
+    if isinstance(rule, ChargedOff) and spec.label.horizon_months is not None:
+        return undated(spec, rule, loans)
     if isinstance(rule, RepaymentDates):
         return due_days(spec, rule, loans).is_null()
     return pl.Series([False]).new_from_index(0, loans.height)
-
-
-def undated(events: pl.DataFrame) -> pl.DataFrame:
-    """Loans (``cohort``, ``loan_id``) that turned bad on a day nobody can say."""
-    return events.filter(pl.col("event") == UNDATED).select("cohort", "loan_id")
 
 
 def flag_known(spec: PortfolioSpec, events: pl.DataFrame) -> pl.DataFrame | None:

@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.outcomes.definitions import bad_event, flag_known, says_nothing, undated
+from pdx_assets.risk.outcomes.definitions import bad_events, flag_known, says_nothing
 from pdx_assets.risk.outcomes.tables import LABEL_SCHEMA, horizon_ends
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_rows import first_rule
@@ -37,8 +37,9 @@ def label_rows(
     declared indeterminate rule holds has status ``indeterminate`` and a null label whatever happened: from
     that day on by a rule on an application-time column, and only from the as-of date by a rule on an outcome
     column, since nobody could have read that column earlier. It is indeterminate too from the first day on where
-    the definition has nothing to go by (a blank flag, no due date), and from the as-of date where it was charged
-    off on a day that the tape does not say. A ready flag is not known before its own known-from date.
+    the definition has nothing to go by: a blank flag, no due date, a charge-off on a day the tape does not say.
+    A ready flag is not known before its own known-from date. Without a
+    horizon every label is known from the as-of date only: it is what the tape says then.
     """
     base = loans.select("cohort", "loan_id")
     first = spec.known_on(cohort)
@@ -48,9 +49,10 @@ def label_rows(
     early = tuple(r for r in spec.label.indeterminate if r not in late)
     undecided, overruled = (first_rule(spec, loans, rules).is_not_null() for rules in (early, late))
     undecided |= says_nothing(spec, loans)
-    overruled |= _among(base, undated(events))
+    if spec.label.horizon_months is None:
+        first = as_of
     base = base.with_columns(
-        horizon_ends(spec, loans).alias("horizon_end"),
+        horizon_ends(spec, loans, as_of).alias("horizon_end"),
         undecided.alias("undecided"),
         (overruled & ~undecided).alias("overruled"),
         pl.lit(first).alias("first"),
@@ -61,7 +63,7 @@ def label_rows(
         is_untold = pl.col("told").is_null() & ~pl.col("undecided")
         untold = flagged.filter(is_untold).select(base.columns)
         base = flagged.filter(~is_untold).with_columns(pl.max_horizontal("first", "told").alias("first")).drop("told")
-    within = events.filter(pl.col("event") == bad_event(spec)).join(base, on=LOAN)
+    within = events.filter(pl.col("event").is_in(bad_events(spec))).join(base, on=LOAN)
     within = within.filter((pl.col("event_date") <= pl.col("horizon_end")) & ~pl.col("undecided"))
     within = within.with_columns(pl.max_horizontal("known_from", "first").alias("known_from"))
     within = within.filter(pl.col("withdrawn_from").is_null() | (pl.col("withdrawn_from") > pl.col("known_from")))
@@ -112,13 +114,6 @@ def label_view(labels: pl.DataFrame, on: date) -> pl.DataFrame:
     valid = labels.filter(holds)
     others = labels.select(LOAN).unique().join(valid, on=LOAN, how="anti")
     return _sorted(pl.concat([valid, others.with_columns(pl.lit("unknown").alias("status"))], how="diagonal"))
-
-
-def _among(base: pl.DataFrame, loans: pl.DataFrame) -> pl.Series:
-    if not loans.height:
-        return pl.Series([False]).new_from_index(0, base.height)
-    marked = loans.unique().with_columns(pl.lit(True).alias("marked"))
-    return base.join(marked, on=LOAN, how="left", maintain_order="left")["marked"].fill_null(False)
 
 
 def _sorted(rows: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 
 from pdx_assets.risk import columns
@@ -12,18 +14,21 @@ FLAGGED_BAD = "flagged_bad"
 FLAGGED_GOOD = "flagged_good"
 
 
-def from_flag(spec: PortfolioSpec, rule: ReadyFlag, loans: pl.DataFrame) -> pl.DataFrame:
+def from_flag(spec: PortfolioSpec, rule: ReadyFlag, loans: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """``flagged_bad`` and ``flagged_good``, one of them for each loan whose flag is one of the two.
 
     The flag is known from the day in ``known_from``; where there is none, from the end of the loan's horizon
-    plus the label's reporting delay. The event is dated the end of the horizon, or that day where it is earlier.
+    plus the label's reporting delay; without a horizon, from the as-of date. The event is dated the end of the
+    horizon, or that day where it is earlier.
     """
     flag = flags(spec, rule, loans)
     base = loans.select("cohort", "loan_id").with_columns(
         pl.when(flag == 1).then(pl.lit(FLAGGED_BAD)).when(flag == 0).then(pl.lit(FLAGGED_GOOD)).alias("event"),
-        horizon_ends(spec, loans).alias("event_date"),
+        horizon_ends(spec, loans, as_of).alias("event_date"),
     )
     base = known_after(spec, base)
+    if spec.label.horizon_months is None:
+        base = base.with_columns(pl.lit(as_of).alias("known_from"))
     if rule.known_from is not None:
         told = days(spec, loans, rule.known_from)
         base = base.with_columns(

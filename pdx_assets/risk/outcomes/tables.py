@@ -50,8 +50,13 @@ def month_end(ordinals: pl.Expr | pl.Series) -> pl.Expr:
     return pl.date(found // 12, found % 12 + 1, 1).dt.month_end()
 
 
-def horizon_ends(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.Expr:
-    """The last day on which each loan can still turn bad within the horizon: in months on book, from its own month."""
+def horizon_ends(spec: PortfolioSpec, loans: pl.DataFrame, as_of: date) -> pl.Expr:
+    """The last day on which each loan can still turn bad within the horizon: in months on book, from its own month.
+
+    Without a horizon, the as-of date: nothing is seen beyond it.
+    """
+    if spec.label.horizon_months is None:
+        return pl.lit(as_of)
     return month_end(months(days(spec, loans, spec.origination_column)) + spec.label.horizon_months)
 
 

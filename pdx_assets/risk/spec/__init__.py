@@ -1,12 +1,20 @@
 """What a portfolio declares, validated.
 
 Only declarations live here; spec_file.py reads them from YAML. What they mean is in the module of the
-stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, policy.py.
+stage that obeys them: tape.py, cleaning.py, outcomes/, windows.py, models/, policy.py.
 """
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
-from pdx_assets.risk.spec.label import ChargedOff, DaysPastDue, Label, LastPaymentAndStatus, ReadyFlag, RepaymentDates
+from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role, SamplingWeights
+from pdx_assets.risk.spec.label import (
+    NOT_KNOWABLE,
+    ChargedOff,
+    DaysPastDue,
+    Label,
+    LastPaymentAndStatus,
+    ReadyFlag,
+    RepaymentDates,
+)
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -24,6 +32,7 @@ from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, Simulated
 
 __all__ = [
     "NAME",
+    "NOT_KNOWABLE",
     "AlgorithmName",
     "ChargedOff",
     "Checks",
@@ -49,6 +58,7 @@ __all__ = [
     "ReadyFlag",
     "RepaymentDates",
     "Role",
+    "SamplingWeights",
     "SimulatedLender",
     "Strategy",
     "Tape",

@@ -94,3 +94,19 @@ class Ratio(Declared):
     numerator: str
     denominator: str
     description: str = ""
+
+
+class SamplingWeights(Declared):
+    """Weights of a tape that is a sample drawn by outcome (case-control): loans of the book to one in the sample."""
+
+    column: str = Field(description="column the sample was drawn by, such as the final status")
+    values: dict[str, float] = Field(min_length=1, description="weight of the loans that hold each value")
+    files: str | None = Field(None, description="pattern of the names of the files that are samples; others weigh 1")
+
+    @field_validator("values")
+    @classmethod
+    def _above_zero(cls, value: dict[str, float]) -> dict[str, float]:
+        wrong = {key: weight for key, weight in value.items() if not 0 < weight < float("inf")}
+        if wrong:
+            raise ValueError(f"weights {wrong}, expected numbers above 0")
+        return value

@@ -13,6 +13,11 @@ from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.spec.base import Condition, Declared
 
+NOT_KNOWABLE = (
+    "Labels were not knowable in time: windows take them as they stand at the tape's as-of date, "
+    "so no lender could have had these models when the loans were made."
+)
+
 
 class DaysPastDue(Declared):
     """Bad when the performance panel shows ``threshold`` days past due within the horizon."""
@@ -97,10 +102,21 @@ class Label(Declared):
     """A view of the outcome events at a horizon of months on book."""
 
     name: str
-    horizon_months: int = Field(ge=1, le=120)
+    horizon_months: int | None = Field(ge=1, le=120, description="null: ever, as of the tape's as-of date")
     reporting_delay_days: int = Field(0, ge=0, le=366, description="days from an event to the lender knowing of it")
     definition: Definition
     indeterminate: tuple[Condition, ...] = ()
+    accepts_labels_not_knowable_in_time: bool = Field(
+        False,
+        # What was hashed of a label before this key was there stays as it was.
+        exclude_if=lambda accepted: not accepted,
+        description="windows may use labels nobody could know on the decision date; marked wherever results are shown",
+    )
+
+    @property
+    def horizon(self) -> str:
+        """In words."""
+        return "ever" if self.horizon_months is None else f"{self.horizon_months} months on book"
 
     @property
     def outcome_dates(self) -> tuple[str, ...]:
@@ -126,6 +142,21 @@ class Label(Declared):
         keys = ("status", "last_payment", "date", "flag", "known_from", "due", "term_days", "repaid")
         found = {key: getattr(self.definition, key, None) for key in keys}
         return {key: column for key, column in found.items() if column is not None}
+
+    @model_validator(mode="after")
+    def _horizon_suits(self) -> Label:
+        if self.horizon_months is None and not self.accepts_labels_not_knowable_in_time:
+            raise ValueError(
+                "horizon_months is null, so bad means ever: no decision date can know that. Give a number of months, "
+                "or say accepts_labels_not_knowable_in_time: true"
+            )
+        rule = self.definition
+        if self.horizon_months is not None and isinstance(rule, ChargedOff) and rule.date is None:
+            raise ValueError(
+                "definition.status alone does not say when a loan was charged off: give definition.date, or "
+                "horizon_months: null for ever"
+            )
+        return self
 
     @model_validator(mode="after")
     def _patterns_compile(self) -> Label:

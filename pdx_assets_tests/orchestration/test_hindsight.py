@@ -1,0 +1,81 @@
+"""A portfolio whose labels were accepted in hindsight, run to its first decision: marked, and nothing left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pdx_assets.orchestration.component import portfolio_definitions
+from pdx_assets.orchestration.runner import months_to_run, plan
+from pdx_assets.results import as_csv, as_json, as_table, collect
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec
+from pdx_assets.stages.maturity import wanted_today
+from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.windows import plan_counts, window
+from pdx_assets.stages.workspace import Workspace
+from pdx_assets_tests.orchestration.conftest import run_all
+from pdx_assets_tests.small_portfolio import small_attributes, small_spec
+
+P0 = Month(2022, 7)
+
+
+def hindsight_spec() -> PortfolioSpec:
+    attributes = small_attributes(algorithms=["logistic_regression"])
+    attributes["label"] |= {"accepts_labels_not_knowable_in_time": True}
+    attributes["windows"] |= {"gap": 3}
+    return PortfolioSpec.model_validate(attributes)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PDX_HOME", str(tmp_path_factory.mktemp("hindsight")))
+        patch.delenv("PDX_LAKE", raising=False)
+        patch.setenv("DAGSTER_HOME", "restored by the patch: running sets it")
+        assert [o.error for o in run_all(hindsight_spec(), str(P0)) if o.error] == []
+        yield Workspace.of(hindsight_spec())
+
+
+def test_the_decision_and_the_results_say_so(done: Workspace) -> None:
+    decision = find_decision(done, P0)
+    assert decision is not None and decision["hindsight"] is True
+    assert decision["reason"].endswith(NOT_KNOWABLE)
+    found = collect(done)
+    assert NOT_KNOWABLE in as_json(found)
+    head, *lines = as_csv(found).splitlines()
+    assert head.endswith(",labels_not_knowable_in_time")
+    assert lines and all(line.endswith(",True") for line in lines)
+    shown = as_table(found)
+    assert "NOT KNOWABLE" in str(shown.title) and NOT_KNOWABLE in str(shown.caption)
+
+
+def test_it_is_made_from_what_the_sensor_expects(done: Workspace) -> None:
+    """A window in hindsight is stale when the newest labels change, not the labels of its decision date."""
+    assert plan(done, months_to_run(done, None, str(P0))) == []
+    stale = [w for w in wanted_today(done) if w.month <= P0 and w.job in ("cohort", "decide")]
+    needed = {m["cohort"] for part in ("development", "otv") for m in window(done, "fixed_window", P0)[part]["months"]}
+    assert [w.run for w in stale if w.job == "decide" or str(w.month) in needed] == []
+
+
+def test_the_windows_are_counted_from_the_tape_as_they_were_made(done: Workspace) -> None:
+    counted = {w.window: w.counts for w in plan_counts(done, str(P0), str(P0))}
+    manifest = window(done, "fixed_window", P0)
+    for name, part in (("fixed_window", "development"), ("otv", "otv")):
+        made = manifest[part]
+        assert (counted[name].loans, counted[name].bads, counted[name].goods) == (
+            made["loans"],
+            made["bads"],
+            made["goods"],
+        )
+        assert counted[name].bad_rate == pytest.approx(made["bad_rate"])
+
+
+def test_every_asset_is_marked_and_no_asset_of_another_portfolio() -> None:
+    for of, expected in ((hindsight_spec(), True), (small_spec(), False)):
+        assets = [asset for defined in portfolio_definitions(of).assets or () for asset in defined.specs]
+        assert len(assets) > 10
+        for asset in assets:
+            assert (NOT_KNOWABLE in (asset.description or "")) == expected, asset.key
+            assert ("pdx/labels" in asset.tags) == expected
