@@ -128,8 +128,8 @@ def _balanced(label: LabelGuess, roles: Roles) -> LabelGuess:
     if not 0.45 < share < 0.55 or roles.named("weight"):
         return label
     asked = (
-        f"{share:.0%} of the loans are bad. Was the file drawn so? Then add a column with each loan's weight (role: "
-        "weight), or every PD will be too high"
+        f"{share:.0%} of the loans are bad. Was the file drawn so? Then declare sampling_weights, or a column of each "
+        "loan's weight, or every PD will be too high"
     )
     return replace(label, decide=(*label.decide, asked))
 
