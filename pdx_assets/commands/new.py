@@ -1,0 +1,138 @@
+"""``pdx new``: a first draft of a portfolio from its tape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pdx_assets.risk.errors import HomeError, PdxError, SpecError
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.drafting import Draft
+    from pdx_assets.risk.spec import PortfolioSpec
+
+FILE = "defs.yaml"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(new)
+
+
+def new(
+    portfolio: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits, underscores.")],
+    tape: Annotated[str, typer.Option(help="The file of loans, or a folder of such files.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a portfolio of that name.")] = False,
+) -> None:
+    """Draft a portfolio from its tape: roles, dates, label and windows guessed, each with its evidence.
+
+    Writes pdx_assets/defs/PORTFOLIO/defs.yaml and says what a person still has to decide. Exit code 0: the
+    draft can be run once it was looked at; 1: nothing was written, or the draft needs a decision first.
+    """
+    from pdx_assets import cli
+    from pdx_assets.files import write_whole
+    from pdx_assets.risk.drafting import decisions, draft_portfolio, yaml_text
+    from pdx_assets.risk.spec_file import load_spec
+
+    target = cli.DEFS / _named(portfolio) / FILE
+    if target.exists() and not force:
+        raise SpecError(
+            f"There is a portfolio {portfolio!r} already: {target}.",
+            expected="a new name",
+            remedy="choose another, or draft it anew with --force, which overwrites what is there",
+        )
+    draft = draft_portfolio(portfolio, Path(tape).expanduser().resolve())
+    text = yaml_text(draft)
+    try:
+        write_whole(target, text)
+    except OSError as error:
+        raise HomeError(
+            f"{target} cannot be written: {error.strerror or error}",
+            expected="PDx installed from a clone of its repository, where portfolios live in pdx_assets/defs",
+            remedy="clone the repository, run make install in it, and use its pdx",
+        ) from error
+    shown = _shown(target)
+    typer.echo(f"Wrote {shown}, from {draft.sample.total:,} rows.\n")
+    _tell_guesses(draft)
+    open_questions = decisions(text)
+    if open_questions:
+        typer.echo("\nTo decide, in that file:")
+        for question in open_questions:
+            typer.echo(f"  line {question.line:>4}  {question.text}")
+    try:
+        spec = load_spec(target)
+    except SpecError as error:
+        typer.echo(f"\nIt does not load before that is decided:\n{error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo("")
+    _tell_windows(draft, spec)
+    typer.echo(
+        f"\nNext:\n  look through {shown}\n  pdx run {portfolio} --profile quick\n  pdx results {portfolio}\n  pdx ui"
+    )
+
+
+def _named(portfolio: str) -> str:
+    from pdx_assets.risk.spec import NAME
+
+    if not NAME.match(portfolio):
+        raise SpecError(
+            f"{portfolio!r} cannot be a portfolio's name.",
+            expected="lower-case letters, digits and underscores, a letter first, at most 40",
+        )
+    return portfolio
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _tell_guesses(draft: Draft) -> None:
+    """The guesses a reader should check first, a line each."""
+    roles = draft.roles
+    lines = {
+        "loan": draft.loan_id or f"a hash of {', '.join(draft.derive_from)}",
+        "borrower": next(iter(roles.named("borrower")), "none found: each loan counts as a borrower of its own"),
+        "origination": roles.origination or "",
+        "label": f"{draft.label.name} ({draft.label.kind})" if draft.label.kind else "none found",
+        "features": f"{len(roles.named('feature'))}",
+        "price": ", ".join(roles.named("price")) or "none found",
+        "outcomes": f"{len(roles.named('outcome'))}",
+        "not used": f"{len(roles.named('ignore'))}",
+    }
+    for what, found in lines.items():
+        typer.echo(f"  {what:<12} {found}")
+
+
+def _tell_windows(draft: Draft, spec: PortfolioSpec) -> None:
+    """Loans and bads by window, and the rows that would be rejected; or why the tape cannot be read so."""
+    from tempfile import TemporaryDirectory
+
+    from pdx_assets.risk.drafting.trial import try_draft
+
+    if not draft.sample.whole:
+        typer.echo("The tape is large: `pdx run` reads all of it; bads in the YAML's comments are estimates.")
+        return
+    try:
+        with TemporaryDirectory() as folder:
+            trial = try_draft(spec, Path(folder))
+    except PdxError as error:
+        typer.echo(f"Reading the whole tape by this draft fails; `pdx run` would say:\n{error}", err=True)
+        raise typer.Exit(1) from error
+    for reason, count in trial.rejected.items():
+        typer.echo(f"{count:,} rows would be rejected: {reason}")
+    typer.echo("First production month   months              loans    bads  bad rate")
+    for window in trial.windows:
+        rate = "" if window.bad_rate is None else f"{window.bad_rate:.1%}"
+        span = str(window.months[0]) + ("" if len(window.months) == 1 else f" to {window.months[-1]}")
+        typer.echo(f"  {window.name:<22} {span:<18} {window.loans:>6,}  {window.bads:>6,}  {rate:>8}")
+    if trial.measurable:
+        typer.echo(f"Production months with known labels: {trial.measurable[0]} to {trial.measurable[-1]}")
+    otv = trial.windows[1]
+    least = spec.decision.min_bads
+    if otv.bads < least:
+        typer.echo(f"Only {otv.bads} bads in OTV: with fewer than {least} no contest is held. Widen windows.otv.")

@@ -1,0 +1,76 @@
+"""A draft tried on its tape: rows that would be rejected, and loans and bads in each window of the first month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
+from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.tape import StagedTape, locate_tape, stage_tape
+from pdx_assets.risk.windows import development_months, otv_months
+
+
+@dataclass(frozen=True)
+class WindowCount:
+    """Loans of some months with a known label, and the bads among them."""
+
+    name: str
+    months: tuple[Month, ...]
+    loans: int
+    bads: int
+
+    @property
+    def bad_rate(self) -> float | None:
+        return self.bads / self.loans if self.loans else None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What reading the whole tape by a spec gives.
+
+    Attributes:
+        rejected: rows set aside, by reason.
+        windows: development, OTV and production of the first production month, as known on the as-of date.
+        measurable: production months whose own labels are known.
+    """
+
+    rejected: dict[str, int]
+    windows: tuple[WindowCount, ...]
+    measurable: tuple[Month, ...]
+
+
+def try_draft(spec: PortfolioSpec, folder: Path) -> Trial:
+    """Read the tape by the spec, as ``pdx run`` will.
+
+    Args:
+        folder: scratch space; the caller removes it.
+
+    Raises:
+        TapeError: what ``pdx run`` would fail with.
+    """
+    tape = stage_tape(spec, locate_tape(spec, override=None, simulated_folder=folder), folder)
+    p0 = spec.p0
+    windows = {
+        "development": development_months(spec, "fixed_window", p0),
+        "OTV": otv_months(spec, p0),
+        "production": (p0,),
+    }
+    later = [m for m in tape.cohorts if m >= p0 and spec.known_on(m) <= tape.as_of]
+    return Trial(
+        rejected=dict(tape.accounting.rejected),
+        windows=tuple(_count(spec, tape, name, months) for name, months in windows.items()),
+        measurable=tuple(later),
+    )
+
+
+def _count(spec: PortfolioSpec, tape: StagedTape, name: str, months: tuple[Month, ...]) -> WindowCount:
+    loans = bads = 0
+    for month in months:
+        rows = tape.cohort(month)
+        events = outcome_events(spec, rows.loans, rows.performance, tape.as_of)
+        labels = label_view(label_rows(spec, month, rows.loans, events, tape.as_of), tape.as_of)["label"]
+        loans += labels.len() - labels.null_count()
+        bads += int(labels.sum() or 0)
+    return WindowCount(name, months, loans, bads)
