@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import alerts, governance, replay, waive
+from pdx_assets.commands import alerts, experiment, governance, replay, waive
 from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
@@ -249,6 +249,7 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
         return run_tasks(ws, tasks, workers=workers, report=report)
 
 
+experiment.register(app)
 waive.register(app)
 governance.register(app)
 replay.register(app)

@@ -6,6 +6,7 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
+from pdx_assets.risk.spec.experiment import Experiment, PaperDatasetName
 from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
@@ -34,11 +35,13 @@ __all__ = [
     "Declared",
     "Drift",
     "Dtype",
+    "Experiment",
     "Faults",
     "Label",
     "LastPaymentAndStatus",
     "LoanId",
     "LocatedError",
+    "PaperDatasetName",
     "PerformancePanel",
     "PolicyName",
     "PortfolioSpec",

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role
+from pdx_assets.risk.spec.experiment import Experiment
 from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
@@ -51,6 +52,7 @@ class PortfolioSpec(Declared):
     tuning: Tuning = Tuning()
     decision: Decision = Decision()
     checks: Checks = Checks()
+    experiment: Experiment = Experiment()
 
     @field_validator("name")
     @classmethod

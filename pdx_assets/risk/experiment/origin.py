@@ -1,0 +1,59 @@
+"""What is real and what is simulated, and what a portfolio is marked with: the words beside every table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pdx_assets.risk.experiment.paper import PaperDataset
+from pdx_assets.risk.spec import PortfolioSpec
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a home's loans were read from.
+
+    Attributes:
+        file: name of the file, or in words how many; None where it is not known.
+        is_given: with ``--tape``, instead of what the portfolio declares.
+        as_of: the tape's as-of date, ISO.
+    """
+
+    file: str | None
+    is_given: bool
+    as_of: str | None
+
+
+def is_simulated(spec: PortfolioSpec, source: Source) -> bool:
+    """Whether a simulated lender drew the loans."""
+    return spec.tape.simulated is not None and not source.is_given
+
+
+def told(spec: PortfolioSpec, source: Source, paper: PaperDataset | None) -> tuple[str, ...]:
+    """Sentences to print beside every table of a portfolio."""
+    simulated = spec.tape.simulated
+    as_of = f" (tape as of {source.as_of})" if source.as_of else ""
+    if simulated is not None and not source.is_given:
+        drawn = f"by PDx's simulated lender, seed {simulated.seed}"
+        said = [f"Simulated: every loan of {spec.name} is drawn {drawn}{as_of}; no borrower is real."]
+    else:
+        instead = ", given with --tape" if source.is_given else ""
+        file = source.file or "its tape"
+        said = [f"Real: the loans of {spec.name} were read from {file}{instead}{as_of}; PDx simulated none of them."]
+    said += marks(spec)
+    if spec.named("weight"):
+        column = spec.named("weight")[0]
+        said.append(f"Bad rates and metrics are weighted by {column}; loans and bads count rows.")
+    if paper is not None:
+        said.append(f"The paper's figures are of its own dataset: {paper.description}.")
+    return tuple(said)
+
+
+def marks(spec: PortfolioSpec) -> list[str]:
+    """What a portfolio's declarations oblige every page to say of it."""
+    # Read by name: specs without the key have no such mark.
+    if not getattr(spec.label, "accepts_labels_not_knowable_in_time", False):
+        return []
+    return [
+        "Labels not knowable in time: this portfolio accepts labels that nobody could have known on the decision date; "
+        "no lender could have had these figures."
+    ]
