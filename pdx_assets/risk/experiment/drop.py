@@ -20,7 +20,8 @@ class Line:
         name: in the legend.
         otv: the AUC on OTV on which the first champion was deployed.
         auc: by production period.
-        error: standard error of each AUC by Hanley and McNeil; None where loans are weighted or not counted.
+        error: standard error of the frozen model's AUCs by Hanley and McNeil; None where loans are weighted, and of the
+            other lines.
     """
 
     name: str
@@ -44,16 +45,13 @@ def drop(stored: Stored) -> tuple[Line, ...]:
     decided = [stored.champion(month) or {} for month in stored.production]
     first = stored.champion(stored.p0)
     otv = first["otv_auc"] if first else None
-    lines = []
-    for name, part in (
-        (f"frozen {stored.frozen_name or ''}".strip(), "baseline_production"),
-        ("champion", "production"),
-    ):
-        metrics = [line.get(part) for line in decided]
-        errors = tuple(_error(stored, m) for m in metrics)
-        lines.append(Line(name, otv, tuple(figure(m) for m in metrics), errors))
+    frozen = [line.get("baseline_production") for line in decided]
+    name, n = f"frozen {stored.frozen_name or ''}".strip(), len(decided)
+    lines = [
+        Line(name, otv, tuple(figure(m) for m in frozen), tuple(_error(stored, m) for m in frozen)),
+        Line("champion", otv, tuple(figure(line.get("production")) for line in decided), (None,) * n),
+    ]
     if stored.paper:
-        n = len(stored.production)
         printed: tuple[float | None, ...] = (*stored.paper.baseline, *(None,) * n)
         algorithm = stored.paper.baseline_algorithm
         name = f"the paper's frozen {SHORT[algorithm]} FW"
@@ -111,8 +109,8 @@ def _notes(stored: Stored, frozen: Line, paper: Line | None) -> list[str]:
     if stored.paper and paper and (said := _worst(stored, paper)):
         claimed = round(100 * stored.paper.figure_4.reduction)
         notes.append(
-            f"The paper tells of a {claimed} % reduction, not from which AUC to which. Its frozen model, deployed on an "
-            f"OTV AUC of {paper.otv:.3f} (Table 3), {said}"
+            f"The paper tells of a {claimed} % reduction, not from which AUC to which. Its frozen model, deployed on "
+            f"an OTV AUC of {paper.otv:.3f} (Table 3), {said}"
         )
     return notes
 

@@ -23,18 +23,14 @@ class Source:
     as_of: str | None
 
 
-def is_simulated(spec: PortfolioSpec, source: Source) -> bool:
-    """Whether a simulated lender drew the loans."""
-    return spec.tape.simulated is not None and not source.is_given
-
-
 def told(spec: PortfolioSpec, source: Source, paper: PaperDataset | None) -> tuple[str, ...]:
     """Sentences to print beside every table of a portfolio."""
     simulated = spec.tape.simulated
     as_of = f" (tape as of {source.as_of})" if source.as_of else ""
     if simulated is not None and not source.is_given:
-        drawn = f"by PDx's simulated lender, seed {simulated.seed}"
-        said = [f"Simulated: every loan of {spec.name} is drawn {drawn}{as_of}; no borrower is real."]
+        seed = getattr(simulated, "seed", None)
+        drawn = "drawn by PDx's simulated lender" + ("" if seed is None else f", seed {seed}")
+        said = [f"Simulated: every loan of {spec.name} is {drawn}{as_of}; no borrower is real."]
     else:
         instead = ", given with --tape" if source.is_given else ""
         file = source.file or "its tape"
