@@ -148,3 +148,16 @@ def test_a_tape_given_is_named_without_its_folder(ws: Workspace) -> None:
     page = experiment_files(again, experiment(again))["README.md"].decode()
     assert "--tape loans.csv" in page and "private" not in page
     assert "Real: the loans of demo were read from its tape, given with --tape" in page
+
+
+def test_a_quarterly_portfolio_has_quarters(home: Path) -> None:
+    plan = {"frequency": "quarter", "development": 2, "otv": 1, "gap": 4, "first_production": "2022-10"}
+    ws = Workspace.of(small_spec(windows=plan, experiment={"paper_dataset": "SBA"}))
+    assert keep_results(ws) == ["2022-10", "2023-01"]
+    page = experiment_files(ws, experiment(ws))["README.md"].decode()
+    assert "## Table 7: AUC in production, quarter by quarter" in page
+    assert "| small | quarter | 2022-10 | 2023-01 | 2023-04 |" in page
+    assert "| Q2 (2023-01) |" not in page and "| Q1 (2022-10) | frozen XGB FW |" in page
+    assert "Q12, the paper's, is not measured yet: Q1 is the last that is." in page
+    assert "mean of 1 quarter |" in page
+    assert "| the paper | quarter | 2002-01 | 2002-04 |" in page

@@ -97,7 +97,7 @@ def table_4(stored: Stored) -> Table:
         month = measured[-1]
         ours, frozen = _both(stored, month)
         rows += _compared(source, f"{stored.name(month)} ({month})", stored, month, ours, frozen)
-        average = f"mean of {len(measured)} {stored.periods.frequency}s"
+        average = f"mean of {len(measured)} {stored.periods.frequency}{'s' if len(measured) > 1 else ''}"
         pairs = [_both(stored, m) for m in measured]
         rows += _compared(source, average, stored, None, _mean([a for a, _ in pairs]), _mean([b for _, b in pairs]))
     if stored.paper:
