@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import alerts, experiment, governance, replay, waive
+from pdx_assets.commands import alerts, experiment, governance, replay, waive, windows
 from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
@@ -90,6 +90,7 @@ def run(
 
     from pdx_assets.orchestration.alerting import alerting
     from pdx_assets.orchestration.runner import months_to_run, plan
+    from pdx_assets.risk.spec import NOT_KNOWABLE
 
     ws = open_workspace(portfolio)
     if tape is not None and "://" not in tape:
@@ -107,6 +108,8 @@ def run(
         f"[bold]{portfolio}[/]: production months {months[0]} to {months[-1]}, profile {ws.pinned.profile}, "
         f"seed {ws.pinned.seed}, {len(tasks)} runs to make, home {ws.settings.home}"
     )
+    if ws.spec.hindsight:
+        console.print(f"[yellow]{NOT_KNOWABLE}[/]")
     if first and str(months[0]) != first:
         console.print(f"Months are decided in order: starting at {months[0]}, the portfolio's first production month.")
     if not tasks:
@@ -253,6 +256,7 @@ experiment.register(app)
 waive.register(app)
 governance.register(app)
 replay.register(app)
+windows.register(app)
 
 if __name__ == "__main__":
     main()

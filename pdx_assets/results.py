@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.experiment.names import SHORT
+from pdx_assets.risk.spec import NOT_KNOWABLE
 from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.record import MAIN_BRANCH, decisions
 from pdx_assets.stages.workspace import Workspace
@@ -24,6 +25,7 @@ CSV_METRICS = ("auc", "ks", "f1", "capture_rate_top3_deciles", "n_loans", "bad_r
 def collect(ws: Workspace, branch: str = MAIN_BRANCH) -> dict[str, Any]:
     """Every model and every champion of a portfolio, with the metrics measured so far.
 
+    ``hindsight`` is there, with what it means, where the spec accepts labels not knowable in time.
     ``baseline_production`` is the champion of p0, frozen: the fixed-window model a lender without PDx would
     still use; null when p0 found none.
 
@@ -52,7 +54,8 @@ def collect(ws: Workspace, branch: str = MAIN_BRANCH) -> dict[str, Any]:
         if branch != MAIN_BRANCH:
             realized = realized | (ws.lake.find_document(f"branch_performance/{branch}", key) or {})
         champions.append(_champion(decision, realized, baseline))
-    return {"portfolio": ws.spec.name, "branch": branch, "models": models, "champions": champions}
+    marked = {"hindsight": NOT_KNOWABLE} if ws.spec.hindsight else {}
+    return {"portfolio": ws.spec.name, "branch": branch, **marked, "models": models, "champions": champions}
 
 
 def _model(key: str, pointer: Mapping[str, Any], otv: Mapping[str, Any], realized: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,17 +97,22 @@ def as_json(results: Mapping[str, Any]) -> str:
 
 
 def as_csv(results: Mapping[str, Any]) -> str:
-    """One line a model and month; metrics as ``<set>_<metric>`` columns."""
+    """One line a model and month; metrics as ``<set>_<metric>`` columns.
+
+    In hindsight there is a last column more, ``labels_not_knowable_in_time``, true on every line.
+    """
     sets = ("train", "itv", "otv", "production")
     marks = {c["production_month"]: c["bundle_sha256"] for c in results["champions"]}
     head = ["production_month", "strategy", "algorithm", "trained_for", "bundle_sha256", "is_champion"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*head, *(f"{s}_{m}" for s in sets for m in CSV_METRICS)])
+    marked = "hindsight" in results
+    names = [f"{s}_{m}" for s in sets for m in CSV_METRICS]
+    writer.writerow([*head, *names, *(["labels_not_knowable_in_time"] if marked else [])])
     for model in results["models"]:
         is_champion = model["bundle_sha256"] is not None and model["bundle_sha256"] == marks[model["production_month"]]
         values = [(model[s] or {}).get(m) for s in sets for m in CSV_METRICS]
-        writer.writerow([*(model[c] for c in head[:-1]), is_champion, *values])
+        writer.writerow([*(model[c] for c in head[:-1]), is_champion, *values, *([True] if marked else [])])
     return out.getvalue()
 
 
@@ -120,10 +128,13 @@ def as_table(results: Mapping[str, Any]) -> Table:
     champions = results["champions"]
     months = [c["production_month"] for c in champions]
     branch = "" if results["branch"] == MAIN_BRANCH else f", branch {results['branch']}"
+    hindsight = "hindsight" in results
     table = Table(
-        title=f"{results['portfolio']}{branch}: AUC in production, month by month; * the champion",
+        title=f"{results['portfolio']}{branch}: AUC in production, month by month; * the champion"
+        + ("; LABELS NOT KNOWABLE IN TIME" if hindsight else ""),
         caption="FW fixed window, FO fixed origin, RW rolling window; LR logistic regression, RF random forest,\n"
-        "XGB XGBoost, NN neural network. Baseline: the first month's champion, frozen.",
+        "XGB XGBoost, NN neural network. Baseline: the first month's champion, frozen."
+        + (f"\n[bold]{NOT_KNOWABLE}[/]" if hindsight else ""),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec
 
 if TYPE_CHECKING:
     from dagster import ComponentLoadContext
@@ -51,18 +51,27 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.study import study_job
 
     stages, monitoring = jobs(spec), monitoring_assets(spec)
+    assets = [
+        *tape_assets(spec),
+        *window_assets(spec),
+        *challenger_assets(spec),
+        *decision_assets(spec),
+        *production_assets(spec),
+        *monitoring,
+        *report_assets(spec),
+        *overview_assets(spec),
+        *experiment_assets(spec),
+    ]
     return dg.Definitions(
-        assets=[
-            *tape_assets(spec),
-            *window_assets(spec),
-            *challenger_assets(spec),
-            *decision_assets(spec),
-            *production_assets(spec),
-            *monitoring,
-            *report_assets(spec),
-            *overview_assets(spec),
-            *experiment_assets(spec),
-        ],
+        assets=dg.map_asset_specs(_marked, assets) if spec.hindsight else assets,
         jobs=[*stages, study_job(spec)],
         sensors=[maturity_sensor(spec, stages, [key for asset in monitoring for key in asset.keys])],
+    )
+
+
+def _marked(asset: dg.AssetSpec) -> dg.AssetSpec:
+    """An asset whose labels were accepted although nobody could know them in time says so first of all."""
+    return asset.replace_attributes(
+        description=f"**{NOT_KNOWABLE}** {asset.description or ''}".strip(),
+        tags={**asset.tags, "pdx/labels": "not_knowable_in_time"},
     )

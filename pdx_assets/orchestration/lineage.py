@@ -36,7 +36,7 @@ def features_schema(spec: PortfolioSpec) -> dg.TableSchema:
         dg.TableColumn("borrower_hash", "int64", description="Hash of the borrower: decides the side of the split."),
         dg.TableColumn("application_date", "date"),
     ]
-    weight = [dg.TableColumn("weight", "float32", description="Sample weight.")] if spec.named("weight") else []
+    weight = [dg.TableColumn("weight", "float32", description="Sample weight.")] if spec.is_weighted else []
     described = []
     for name in _features(spec):
         column = spec.columns.get(name)
@@ -57,6 +57,8 @@ def features_lineage(spec: PortfolioSpec) -> dg.TableColumnLineage:
     }
     for name in spec.named("weight"):
         sources["weight"] = [name]
+    if spec.sampling_weights is not None:
+        sources["weight"] = [spec.sampling_weights.column, "source_file"]
     for name in _features(spec):
         ratio = spec.ratios.get(name)
         wanted = [name] if ratio is None else [ratio.numerator, ratio.denominator]

@@ -117,6 +117,10 @@ class Periods:
     def last_day(self, period: Month) -> date:
         return (period + (self.months - 1)).last_day
 
+    def spoken(self, period: Month) -> str:
+        """A period as people write it: ``2001-01``, of quarters ``2001-01 (2001Q1)``."""
+        return f"{period} ({period.year}Q{period.number // 3 + 1})" if self.frequency == "quarter" else str(period)
+
     def cron(self) -> str:
         """The cron schedule whose ticks are the periods' first days."""
         return {"month": "0 0 1 * *", "quarter": "0 0 1 */3 *"}[self.frequency]

@@ -13,6 +13,7 @@ import polars as pl
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.errors import CleaningError
+from pdx_assets.risk.sampling import sampling_weights
 from pdx_assets.risk.spec import Column, PortfolioSpec
 
 LEADING = ("cohort", "loan_id", "borrower_hash", "application_date")
@@ -50,8 +51,8 @@ def clean_features(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.DataFrame:
         "borrower_hash": borrower_hashes(spec, loans),
         "application_date": applied,
     }
-    for name in spec.named("weight"):
-        cleaned["weight"] = _column(spec, loans, name).cast(pl.Float32)
+    if spec.is_weighted:
+        cleaned["weight"] = loan_weights(spec, loans)
     for name in spec.number_features:
         cleaned[name] = _number(spec, loans, name, applied).cast(pl.Float32)
     for name in (*spec.category_features, *spec.named("protected")):
@@ -59,10 +60,21 @@ def clean_features(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([series.alias(name) for name, series in cleaned.items()]).sort("loan_id")
 
 
+def loan_weights(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.Series:
+    """Float32 sample weight of each loan, by the column of role weight or by ``sampling_weights``.
+
+    Args:
+        loans: raw_loans of a portfolio that is weighted, in any order.
+    """
+    if spec.sampling_weights is not None:
+        return sampling_weights(spec, loans, loans["source_file"]).cast(pl.Float32)
+    return _column(spec, loans, spec.named("weight")[0]).cast(pl.Float32)
+
+
 def feature_types(spec: PortfolioSpec) -> dict[str, str]:
     """Type of every column of clean_features by name, as polars spells it."""
     leading = {"cohort": "String", "loan_id": "String", "borrower_hash": "Int64", "application_date": "Date"}
-    weights = {"weight": "Float32"} if spec.named("weight") else {}
+    weights = {"weight": "Float32"} if spec.is_weighted else {}
     numbers = dict.fromkeys(spec.number_features, "Float32")
     texts = dict.fromkeys((*spec.category_features, *spec.named("protected")), "String")
     return {**leading, **weights, **numbers, **texts}
@@ -102,7 +114,7 @@ _TYPES = {"number": pl.Float64, "date": pl.Date, "category": pl.String, "text": 
 
 
 def _wanted(column: Column) -> str:
-    return f"a date {column.format}" if column.dtype == "date" else f"a {column.dtype}"
+    return f"a date {' or '.join(column.formats)}" if column.dtype == "date" else f"a {column.dtype}"
 
 
 def _number(spec: PortfolioSpec, loans: pl.DataFrame, name: str, applied: pl.Series) -> pl.Series:

@@ -6,18 +6,16 @@ tape accepted can never fail in cleaning. Nothing here knows about roles, portfo
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
 from pdx_assets.risk.errors import SpecError
 from pdx_assets.risk.spec import Column, PortfolioSpec
+from pdx_assets.risk.spec.columns import names_a_day
 
 # Float32 ends at 3.4e38; features must survive the narrowing.
 _LARGEST = 3.0e38
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _GROUPED = r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"
-_DAY_DIRECTIVES = re.compile(r"%-?[dejDFxs]")
 
 
 def stripped(cells: pl.Series) -> pl.Series:
@@ -66,24 +64,38 @@ def numbers(cells: pl.Series, column: Column) -> pl.Series:
 
 
 def days(cells: pl.Series, column: Column) -> pl.Series:
-    """Dates; null where missing, not of the declared format, or outside the years 1900 to 2100.
+    """Dates; null where missing, of none of the declared formats, or outside the years 1900 to 2100.
 
-    A format without a day, such as ``%b-%Y``, gives the month's first day.
+    A format without a day, such as ``%b-%Y``, gives the month's first day; a time of day is left out. Of
+    several formats the first that fits a cell is taken. Two-digit years are those from 1970 to 2069, or the
+    hundred years from ``two_digit_years_from``.
     """
     found = texts(cells, column)
     if found.null_count() == found.len():
         return found.cast(pl.Date, strict=False)
-    pattern = column.format or "%Y-%m-%d"
-    if names_no_day(column):
+    values = _days_by(found, column.formats[0] if column.formats else "%Y-%m-%d", column)
+    for pattern in column.formats[1:]:
+        if values.null_count() > found.null_count():
+            values = values.fill_null(_days_by(found, pattern, column))
+    return values
+
+
+def _days_by(found: pl.Series, pattern: str, column: Column) -> pl.Series:
+    if not names_a_day(pattern):
         found, pattern = "01 " + found, "%d " + pattern
-    parsed = found.str.strptime(pl.Date, pattern, strict=False)
+    # Python writes fractions of a second .%f; the engine that parses writes %.f.
+    parsed = found.str.strptime(pl.Date, pattern.replace(".%f", "%.f"), strict=False)
+    if column.two_digit_years_from is not None and "%y" in pattern:
+        first, year = column.two_digit_years_from, parsed.dt.year()
+        parsed = parsed.dt.offset_by("100y").zip_with((year < first).fill_null(False), parsed)
+        parsed = parsed.dt.offset_by("-100y").zip_with((year >= first + 100).fill_null(False), parsed)
     sane = parsed.dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
     return parsed if sane.all() else parsed.set(~sane.fill_null(True), None)
 
 
 def names_no_day(column: Column) -> bool:
     """Whether a date column says the month only."""
-    return not _DAY_DIRECTIVES.search(column.format or "%Y-%m-%d")
+    return not any(names_a_day(pattern) for pattern in column.formats or ("%Y-%m-%d",))
 
 
 def parsed(cells: pl.Series, column: Column) -> pl.Series:
@@ -111,9 +123,7 @@ def require_expressions(spec: PortfolioSpec) -> None:
     """
     patterns = {f"columns.{name}.extract": c.extract for name, c in spec.columns.items()}
     patterns |= {f"rule {rule.name}": rule.matches for rule in (*spec.exclusions, *spec.label.indeterminate)}
-    definition = spec.label.definition
-    for field in ("bad_status", "paid_off_status"):
-        patterns[f"label.definition.{field}"] = getattr(definition, field, None)
+    patterns |= {f"label.definition.{field}": pattern for field, pattern in spec.label.patterns.items()}
     if spec.tape.performance is not None:
         for field in ("charged_off_status", "paid_off_status"):
             patterns[f"tape.performance.{field}"] = getattr(spec.tape.performance, field)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdx_assets.risk.calendar import Month, decision_date
+from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
-from pdx_assets.risk.windows import development_months, otv_months, trained_for
+from pdx_assets.risk.windows import development_months, labels_day, otv_months, trained_for
 
 Part = tuple[str, Month]
 
@@ -157,6 +157,6 @@ class Lineage:
         return made_from(asset, {(a, m): self.of(a, m) for a, m in sources(self.method, asset, month)})
 
     def _window(self, cohorts: tuple[Month, ...], decided: Month) -> str:
-        on = decision_date(decided)
+        on = labels_day(self.method.spec, decided)
         labels = {c: self.tape[c].labels_on(on) if c in self.tape else None for c in cohorts}
         return window_part({c: (self.of("clean_features", c), labels[c]) for c in cohorts})

@@ -177,6 +177,7 @@ def auc_by_month(
     months: Sequence[object],
     series: Mapping[str, Sequence[float | None]],
     champion: Sequence[float | None] | None = None,
+    title: str = "AUC by production month",
 ) -> bytes:
     """AUC of each model by month, the champion's on top in black.
 
@@ -184,6 +185,7 @@ def auc_by_month(
         months: (m,) in order.
         series: name to values, each (m,); None is undefined and leaves a gap.
         champion: (m,) the AUC of whichever model was in charge.
+        title: above it.
 
     Raises:
         PdxError: a series that does not have one value a month.
@@ -192,7 +194,7 @@ def auc_by_month(
     for name, values in lines.items():
         if len(values) != len(months):
             raise PdxError(f"{name} has {len(values)} values for {len(months)} months.", expected="one value a month")
-    figure, (axes,) = _figure(6.4, 2.8, "AUC by production month")
+    figure, (axes,) = _figure(6.4, 2.8, title)
     for i, (name, values) in enumerate(series.items()):
         axes.plot(
             _heights(values), color=PALETTE[i % len(PALETTE)], linestyle=_LINES[(i // len(PALETTE)) % len(_LINES)],

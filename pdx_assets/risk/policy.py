@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, MissingMonthError
-from pdx_assets.risk.spec import Decision, PolicyName, PortfolioSpec
+from pdx_assets.risk.spec import NOT_KNOWABLE, Decision, PolicyName, PortfolioSpec
 
 DECISION_VERSION = 1
 
@@ -188,7 +188,7 @@ def decision_document(
         "policy": spec.decision.policy,
         "metric": spec.decision.metric,
         "decision": choice.verdict,
-        "reason": choice.reason,
+        "reason": f"{choice.reason} {NOT_KNOWABLE}" if spec.hindsight else choice.reason,
         "champion": asdict(champion) if champion else None,
         "incumbent": asdict(contest.incumbent) if contest.incumbent else None,
         "contest": {
@@ -203,7 +203,8 @@ def decision_document(
         "inputs": dict(inputs),
     }
     # Only where there is one: the decisions of a portfolio that nobody rolled back keep their bytes.
-    return document | ({"rollback": dict(rollback)} if rollback else {})
+    document |= {"rollback": dict(rollback)} if rollback else {}
+    return document | ({"hindsight": True} if spec.hindsight else {})
 
 
 def _refuse_seen_cohorts(contest: Contest) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from pdx_assets.risk.errors import SpecError
 from pdx_assets.risk.spec import PortfolioSpec
 
+# Tags of the label definitions' union.
+_DEFINITIONS = ("days_past_due", "last_payment_and_status", "charged_off", "ready_flag", "repayment_dates")
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -116,7 +118,7 @@ def _locate(node: Any, location: tuple[int | str, ...]) -> tuple[int, str]:
         found = _child(node, key)
         if found is None:
             # A discriminated union adds its tag to the location; a missing key has no node.
-            if not str(key).startswith(("days_past_due", "last_payment")):
+            if key not in _DEFINITIONS:
                 names.append(str(key))
             continue
         node = found

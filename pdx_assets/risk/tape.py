@@ -215,6 +215,8 @@ def fingerprint(spec: PortfolioSpec, source: TapeSource) -> str:
         "simulated": spec.tape.simulated is not None,
         "frequency": spec.windows.frequency,
     }
+    if spec.sampling_weights is not None:
+        reading["sampling_weights"] = spec.sampling_weights.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps(reading, sort_keys=True).encode())
     names = file_names(source)
     for kind in (source.loans, source.performance):

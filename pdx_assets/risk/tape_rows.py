@@ -13,7 +13,8 @@ import polars as pl
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.errors import TapeError
-from pdx_assets.risk.spec import Column, Condition, LastPaymentAndStatus, PortfolioSpec
+from pdx_assets.risk.sampling import sampling_weights
+from pdx_assets.risk.spec import ChargedOff, Column, Condition, LastPaymentAndStatus, PortfolioSpec, RepaymentDates
 from pdx_assets.risk.tape_csv import CsvFile
 from pdx_assets.risk.tape_records import SOURCE_ROW
 
@@ -22,6 +23,8 @@ TOO_EARLY = "originated before the first cohort"
 NOTE = "note or footer line"
 NO_ID = "no loan id"
 PAID_BEFORE = "last payment before origination"
+CHARGED_OFF_BEFORE = "charged off before origination"
+REPAID_BEFORE = "repaid before origination"
 
 # What the staged tables and the checks add beside the tape's own columns.
 RESERVED = ("cohort", "source_file", SOURCE_ROW)
@@ -81,11 +84,12 @@ class _Verdicts:
             self.detail = cells.str.slice(0, 60).zip_with(fresh, self.detail).alias("_detail")
 
 
-def judge_rows(spec: PortfolioSpec, records: pl.DataFrame) -> pl.DataFrame:
+def judge_rows(spec: PortfolioSpec, records: pl.DataFrame, file: str = "") -> pl.DataFrame:
     """Records with a verdict each.
 
     Args:
         records: ``source_row`` and the tape's columns as received (String).
+        file: name of the file they come from.
 
     Returns:
         the same rows and columns, and ``_cohort`` (partition key, null when unknown), ``_id`` (String),
@@ -109,11 +113,11 @@ def judge_rows(spec: PortfolioSpec, records: pl.DataFrame) -> pl.DataFrame:
     ids, derived = _identities(spec, records)
     verdicts.against(ids.is_null(), NO_ID)
     latest, seen = _outcome_dates(spec, values, rows)
-    definition = spec.label.definition
-    if isinstance(definition, LastPaymentAndStatus):
-        paid = values.get(definition.last_payment)
-        if paid is not None:
-            verdicts.against(paid.dt.month_start() < day.dt.month_start(), PAID_BEFORE, _cells(records, paid.name))
+    if spec.sampling_weights is not None:
+        weights = sampling_weights(spec, records, pl.Series([file]).new_from_index(0, rows))
+        drawn_by = spec.sampling_weights.column
+        verdicts.against(weights.is_null(), f"{drawn_by}: no sampling weight", _cells(records, drawn_by))
+    _check_order(spec, records, day, verdicts, values)
     return records.with_columns(
         key.alias("_cohort"),
         ids.alias("_id"),
@@ -134,9 +138,7 @@ def _cells(records: pl.DataFrame, name: str) -> pl.Series:
 
 
 def _check_types(spec: PortfolioSpec, records: pl.DataFrame, verdicts: _Verdicts, values: dict[str, pl.Series]) -> None:
-    wanted = set(spec.tape.as_of_columns) | {spec.origination_column}
-    if isinstance(spec.label.definition, LastPaymentAndStatus):
-        wanted.add(spec.label.definition.last_payment)
+    wanted = {*spec.tape.as_of_columns, *spec.label.outcome_dates, spec.origination_column}
     for name, column in spec.columns.items():
         cells = _cells(records, name)
         if column.role == "ignore" or (column.dtype in ("category", "text") and column.extract is None):
@@ -152,11 +154,34 @@ def _check_types(spec: PortfolioSpec, records: pl.DataFrame, verdicts: _Verdicts
             verdicts.against(found.is_null() | (found <= 0), f"{name}: weight missing or not above 0", cells)
 
 
+def _check_order(
+    spec: PortfolioSpec, records: pl.DataFrame, day: pl.Series, verdicts: _Verdicts, values: dict[str, pl.Series]
+) -> None:
+    """Nothing happens to a loan before there is one."""
+    definition = spec.label.definition
+    if isinstance(definition, LastPaymentAndStatus):
+        name, why = definition.last_payment, PAID_BEFORE
+    elif isinstance(definition, ChargedOff) and definition.date is not None:
+        name, why = definition.date, CHARGED_OFF_BEFORE
+    elif isinstance(definition, RepaymentDates):
+        name, why = definition.repaid, REPAID_BEFORE
+    else:
+        return
+    happened = values.get(name)
+    if happened is None:
+        return
+    if isinstance(definition, LastPaymentAndStatus) or any(
+        columns.names_no_day(spec.columns[n]) for n in (name, spec.origination_column)
+    ):
+        happened, day = happened.dt.month_start(), day.dt.month_start()
+    verdicts.against(happened < day, why, _cells(records, name))
+
+
 def _expected(column: Column) -> str:
     if column.dtype == "number":
         return "not a number"
     if column.dtype == "date":
-        return f"not a date {column.format}"
+        return f"not a date {' or '.join(column.formats)}"
     return f"does not match {column.extract}"
 
 

@@ -122,7 +122,7 @@ def _judge_all(
             stop_early(f"lines of {name}", file.lines - 1, rejected, spec.tape.reject_tolerance)
             if not batch.frame.height:
                 continue
-            judged = judge_rows(spec, batch.frame).with_columns(pl.lit(name).alias("source_file"))
+            judged = judge_rows(spec, batch.frame, name).with_columns(pl.lit(name).alias("source_file"))
             judged.drop(VERDICTS).write_parquet(spool / f"{len(indexes):06d}.parquet", compression="lz4")
             indexes.append(judged.select("source_file", SOURCE_ROW, *VERDICTS, pl.lit(len(indexes)).alias("_batch")))
     return pl.concat(indexes) if indexes else pl.DataFrame(), rejected, list(columns)

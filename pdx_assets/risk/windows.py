@@ -70,6 +70,15 @@ def trained_for(spec: PortfolioSpec, strategy: Strategy, production: Month) -> M
     return spec.p0 if strategy == "fixed_window" else production
 
 
+def labels_day(spec: PortfolioSpec, decided: Month) -> date:
+    """The day whose view of the labels a window decided in a month uses: its decision date.
+
+    With labels accepted in hindsight (``PortfolioSpec.hindsight``), the last day there is: the newest versions, which
+    are those of the tape's as-of date.
+    """
+    return date.max if spec.hindsight else decision_date(decided)
+
+
 def canonical_strategy(spec: PortfolioSpec, strategy: Strategy, production: Month) -> Strategy:
     """At p0 the strategies coincide: they share the fixed window's name, and so its seed and bundle."""
     return "fixed_window" if production == spec.p0 else strategy
@@ -83,16 +92,17 @@ def build_manifest(
     Raises:
         WindowError: months are missing, or refused by a blocking check; all are named.
         NotYetKnownError: the tape's as-of date comes before a label's.
-        FirewallError: a label was known only after the decision date.
+        FirewallError: a label was known only after the decision date; not raised in hindsight, which the manifest's
+            ``label`` then says.
     """
     development, otv = development_months(spec, strategy, production), otv_months(spec, production)
     wanted = sorted({*development, *otv})
     _require(wanted, cohorts, f"window_{strategy} of {production}")
     # A fixed window stays what it was at p0: a label revised since then must not seep into it.
-    learned_on = decision_date(trained_for(spec, strategy, production))
+    learned_on = labels_day(spec, trained_for(spec, strategy, production))
     parts = {
         "development": _part(spec, development, cohorts, on=learned_on),
-        "otv": _part(spec, otv, cohorts, on=decision_date(production)),
+        "otv": _part(spec, otv, cohorts, on=labels_day(spec, production)),
     }
     return {
         "format_version": MANIFEST_VERSION,
@@ -177,7 +187,7 @@ def assemble_development(
         features: clean_features of the development months.
         labels: label rows of the same months, all versions.
     """
-    on = decision_date(trained_for(spec, manifest["strategy"], Month.parse(manifest["production_month"])))
+    on = labels_day(spec, trained_for(spec, manifest["strategy"], Month.parse(manifest["production_month"])))
     rows = labelled(features, labels, on=on)
     itv = in_time_validation(rows["borrower_hash"].to_numpy(), manifest["split"]["seed"])
     return Development(train=to_sample(spec, rows.filter(~itv)), itv=to_sample(spec, rows.filter(itv)))
@@ -217,13 +227,26 @@ def _require(wanted: list[Month], cohorts: Cohorts, what: str) -> None:
         )
 
 
+def _require_labels(loans: pl.DataFrame, view: pl.DataFrame) -> None:
+    """What is left of the firewall in hindsight: every loan has a label at all."""
+    without = loans.select(LOAN).join(view, on=LOAN, how="anti")
+    if without.height:
+        raise WindowError(
+            f"{without.height} loans have no label, in {', '.join(without['cohort'].unique().sort())}.",
+            expected="a label version, known or indeterminate, for every loan",
+            remedy="materialize the cohort job for the months named",
+        )
+
+
 def _rule(spec: PortfolioSpec) -> dict[str, Any]:
-    return {
+    rule = {
         "name": spec.label.name,
         "horizon_months": spec.label.horizon_months,
         "reporting_delay_days": spec.label.reporting_delay_days,
         "definition": spec.label.definition.model_dump(mode="json"),
     }
+    # Only where it is so: the windows of everybody else keep their hashes.
+    return rule | ({"hindsight": True} if spec.hindsight else {})
 
 
 def _part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, on: date) -> dict[str, Any]:
@@ -241,8 +264,10 @@ def _part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, o
     coming = labels.filter(pl.col("known_from") > on).join(view, on=LOAN, how="anti")
     shown = pl.concat([view.select(*LOAN, "known_from"), coming.group_by(LOAN).agg(pl.col("known_from").min())])
     loans = cohorts.loans.filter(pl.col("cohort").is_in(keys))
-    rule = f"{spec.label.name} ({spec.label.horizon_months} months on book)"
-    check_firewall(loans, shown, on=on, rule=rule)
+    if spec.hindsight:
+        _require_labels(loans, view)
+    else:
+        check_firewall(loans, shown, on=on, rule=f"{spec.label.name} ({spec.label.horizon})")
     # A loan excluded from the features (rejected, say) must not count in the window either.
     view = view.join(loans.select(LOAN), on=LOAN, how="semi").sort(LOAN)
     by_month = {k[0]: part for k, part in view.partition_by("cohort", as_dict=True).items()}

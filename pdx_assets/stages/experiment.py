@@ -79,7 +79,7 @@ def read_stored(ws: Workspace) -> Stored:
         splits=_splits(first, window, spec.p0),
         told=told(spec, _source(ws, window), paper),
         paper=paper,
-        is_weighted=bool(spec.named("weight")),
+        is_weighted=spec.is_weighted,
     )
 
 
@@ -142,7 +142,7 @@ def page(ws: Workspace, found: Experiment) -> str:
         f"# {spec.title or spec.name}: the paper's tables",
         "",
         *(f"- {sentence}" for sentence in found.stored.told),
-        f"- Label: {spec.label.name}, {spec.label.horizon_months} months on book. Plan, in {plan.frequency}s: "
+        f"- Label: {spec.label.name}, {spec.label.horizon}. Plan, in {plan.frequency}s: "
         f"development {plan.development}, OTV {plan.otv}, gap {plan.gap}; first production {plan.first_production}.",
         "- Every figure is a stored result of the commands below; nothing is trained for a table. Each table is beside "
         "this page as CSV, with values in full.",

@@ -27,7 +27,8 @@ _WORDS = {"description", "name", "title"}
 
 def method(ws: Workspace) -> Method:
     """What, beside the tape, the portfolio's assets rest on."""
-    declared = ws.spec.model_dump(mode="json", include={"loan_id", "columns", "ratios", "exclusions", "label"})
+    read_by = {"loan_id", "columns", "ratios", "exclusions", "label", "sampling_weights"}
+    declared = ws.spec.model_dump(mode="json", include=read_by)
     words = document_sha256([TAPE_VERSION, _without_words(declared), ws.spec.use_price])
     return Method(ws.spec, words, ws.profile.retune_every)
 

@@ -84,7 +84,7 @@ def _on_otv(ws: Workspace, production: Month, decision: Mapping[str, Any]) -> Au
     if champion is None or champion["score"] is None:
         return None
     bads, goods = float(contest["bads"]), float(contest["goods"])
-    if ws.spec.named("weight"):
+    if ws.spec.is_weighted:
         loans = otv_loans(ws, window(ws, "fixed_window", production))
         sizes = effective_sizes(loans["label"].to_numpy(), loans["weight"].to_numpy())
         bads, goods = sizes.bads, sizes.goods

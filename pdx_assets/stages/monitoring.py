@@ -46,7 +46,7 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
     version = manifest["tables"]["clean_features"]
     numbers, categories = ws.spec.number_features, ws.spec.category_features
-    columns = [*numbers, *categories, *(["weight"] if ws.spec.named("weight") else [])]
+    columns = [*numbers, *categories, *(["weight"] if ws.spec.is_weighted else [])]
     reference = ws.lake.scan_months("clean_features", months, columns=columns, version=version).collect()
     current = ws.lake.scan_months("clean_features", [production], columns=columns).collect()
     before, now = _weight(reference), _weight(current)

@@ -135,7 +135,7 @@ def equal_opportunity(
 
 def realized(ws: Workspace, production: Month) -> pl.DataFrame:
     """The month's own loans with the labels known by now: cohort, loan_id, label, protected columns (and weight)."""
-    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.named("weight") else []), *ws.spec.named("protected")]
+    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else []), *ws.spec.named("protected")]
     features = ws.lake.scan_months("clean_features", [production], columns=columns).collect()
     labels = ws.lake.scan_months("labels", [production]).collect()
     latest = labels["known_from"].max()

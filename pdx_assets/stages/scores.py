@@ -163,7 +163,7 @@ def pds_and_weight(ws: Workspace, digest: str, cohorts: Mapping[Month, str]) -> 
         ScoreError: a pair was never scored; says which.
     """
     scores = read_scores(ws, [digest], cohorts)
-    if not ws.spec.named("weight"):
+    if not ws.spec.is_weighted:
         return scores["pd"].to_numpy(), None
     keys = ["cohort", "loan_id"]
     loans = ws.lake.scan_months("clean_features", list(cohorts), columns=[*keys, "weight"]).collect()

@@ -73,7 +73,8 @@ def _keep_account(ws: Workspace, tape: StagedTape) -> None:
 
 def tape_state(ws: Workspace) -> str:
     """What the cohort tables depend on: the tape's bytes seen, the declarations, and the code that reads them."""
-    declared = ws.spec.model_dump(mode="json", include={"tape", "loan_id", "columns", "ratios", "exclusions", "label"})
+    read_by = {"tape", "loan_id", "columns", "ratios", "exclusions", "label", "sampling_weights"}
+    declared = ws.spec.model_dump(mode="json", include=read_by)
     tape = open_tape(ws)
     seen = [tape.day.isoformat()] if isinstance(tape, TapeOnDay) else []
     return document_sha256([TAPE_VERSION, tape.fingerprint, declared, ws.spec.use_price, *seen])

@@ -7,9 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from pdx_assets.risk.calendar import Month, decision_date
+from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.cleaning import loan_weights
 from pdx_assets.risk.errors import HomeError
+from pdx_assets.risk.maturity import decidable_months
+from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.spec import Strategy
+from pdx_assets.risk.window_counts import CohortLabels, WindowCount, count_windows
 from pdx_assets.risk.windows import (
     Cohorts,
     Development,
@@ -17,9 +21,11 @@ from pdx_assets.risk.windows import (
     build_manifest,
     development_months,
     labelled,
+    labels_day,
     otv_months,
 )
 from pdx_assets.stages.made import keep_window
+from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.waivers import gates
 from pdx_assets.stages.workspace import Workspace
 
@@ -62,7 +68,45 @@ def development(ws: Workspace, manifest: Mapping[str, Any]) -> Development:
 def otv_loans(ws: Workspace, manifest: Mapping[str, Any]) -> pl.DataFrame:
     """The labelled loans of a manifest's OTV window: clean_features columns plus ``label``."""
     features, labels = _read(ws, manifest, "otv")
-    return labelled(features, labels, on=decision_date(Month.parse(manifest["production_month"])))
+    return labelled(features, labels, on=labels_day(ws.spec, Month.parse(manifest["production_month"])))
+
+
+def plan_counts(ws: Workspace, first: str | None, last: str | None) -> list[WindowCount]:
+    """Bads in the windows of some production months, counted from the tape; nothing is stored.
+
+    Args:
+        first, last: production months; by default from p0 to the last whose OTV labels are known.
+
+    Raises:
+        HomeError: the range is empty, or no month of it can be decided on the tape.
+    """
+    spec, opened = ws.spec, open_tape(ws)
+    decidable = decidable_months(spec, opened.cohorts, opened.as_of, ws.settings.today)
+    months = [p for p in decidable if (not first or p >= Month.parse(first)) and (not last or p <= Month.parse(last))]
+    if not months:
+        raise HomeError(
+            f"No production month of {spec.name} from {first or spec.p0} to {last or 'the last'} can be decided.",
+            expected=f"months of {decidable[0]}..{decidable[-1]}"
+            if decidable
+            else f"an as-of date of "
+            f"{spec.known_on(otv_months(spec, spec.p0)[-1])} or later; the tape's is {opened.as_of}",
+            remedy="choose months in that range, or a tape with later outcomes",
+        )
+    wanted = {m for p in months for s in spec.strategies for m in development_months(spec, s, p)}
+    wanted |= {m for p in months for m in otv_months(spec, p)}
+    labelled_cohorts = {m: _labels_of(ws, m) for m in opened.cohorts if m in wanted}
+    return count_windows(spec, labelled_cohorts, months)
+
+
+def _labels_of(ws: Workspace, cohort: Month) -> CohortLabels:
+    opened = open_tape(ws)
+    rows = opened.cohort(cohort)
+    events = outcome_events(ws.spec, rows.loans, rows.performance, opened.as_of)
+    labels = label_rows(ws.spec, cohort, rows.loans, events, opened.as_of)
+    if not ws.spec.is_weighted:
+        return CohortLabels(labels)
+    weights = rows.loans.select("loan_id", loan_weights(ws.spec, rows.loans).alias("weight"))
+    return CohortLabels(labels, weights)
 
 
 def _read(ws: Workspace, manifest: Mapping[str, Any], part: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -9,7 +9,7 @@ from pdx_assets.orchestration.metadata import champion_pictures, png, recipe, ta
 from pdx_assets.results import collect
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec
 from pdx_assets.stages.made import keep_overview
 from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.workspace import Workspace
@@ -47,6 +47,7 @@ def _page(ws: Workspace, champions: list[dict[str, Any]]) -> dict[str, Any]:
     realized, baseline = (
         [(c[name] or {}).get("auc") for c in champions] for name in ("production", "baseline_production")
     )
+    title = "AUC by production month" + (", labels not knowable in time" if ws.spec.hindsight else "")
     rows = (
         [c["production_month"], who, c["trained_for"], c["decision"].replace("_", " "), c["otv_auc"], ours, theirs]
         for c, who, ours, theirs in zip(champions, recipes, realized, baseline, strict=True)
@@ -55,7 +56,7 @@ def _page(ws: Workspace, champions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "Portfolio": dg.MetadataValue.md(_words(ws)),
         **champion_pictures(months, recipes),
-        "AUC by month": png(auc_by_month(months, {"baseline": baseline}, champion=realized), "AUC by production month"),
+        "AUC by month": png(auc_by_month(months, {"baseline": baseline}, champion=realized, title=title), title),
         "Decisions": table(header, reversed(list(rows))),
     }
 
@@ -68,7 +69,8 @@ def _words(ws: Workspace) -> str:
             f"**{spec.title or spec.name}**: {spec.description}",
             "",
             f"- tape: {account.rows_out:,} loans of {tape.cohorts[0]} to {tape.cohorts[-1]}, as of {tape.as_of}",
-            f"- label: {spec.label.name}, {spec.label.horizon_months} months on book",
+            f"- label: {spec.label.name}, {spec.label.horizon}",
+            *([f"- **{NOT_KNOWABLE}**"] if spec.hindsight else []),
             f"- plan: development {plan.development}, OTV {plan.otv}, gap {plan.gap} {plan.frequency}s; "
             f"p0 {plan.first_production}",
             f"- policy: {spec.decision.policy}, on {spec.decision.metric.upper()}; profile {ws.pinned.profile}, "

@@ -125,7 +125,7 @@ def _performance_metadata(ws: Workspace, production: Month, document: dict[str, 
     scored = stage.realized(ws, production).join(read_scores(ws, [digest], cohort), on=["cohort", "loan_id"])
     label, pd = scored["label"].to_numpy(), scored["pd"].to_numpy()
     weight = scored["weight"].to_numpy() if "weight" in scored.columns else None
-    title = f"Champion of {production}, realized"
+    title = f"Champion of {production}, realized{', labels not knowable in time' if ws.spec.hindsight else ''}"
     fairness = {
         f"Goods approved, by {column}": table(
             ["group", "share of goods approved"],

@@ -119,8 +119,7 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         name="labels",
-        description=f"{spec.label.name}: the label {spec.label.horizon_months} months on book, once known; null until "
-        "then, never 'good'.",
+        description=f"{spec.label.name}: the label {spec.label.horizon}, once known; null until then, never 'good'.",
         ins={
             "raw_loans": dg.AssetIn([spec.name, "raw_loans"]),
             "outcomes": dg.AssetIn([spec.name, "outcomes"]),

@@ -10,11 +10,11 @@ from pdx_assets.orchestration.checks import check_results, check_specs
 from pdx_assets.orchestration.metadata import months_and_loans, percent, plotted, table
 from pdx_assets.orchestration.partitions import production_months, window_edge
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.checks.base import Verdict, judged
+from pdx_assets.risk.checks.base import Verdict, judged, not_applicable
 from pdx_assets.risk.checks.catalogue import LABEL_FIREWALL
 from pdx_assets.risk.errors import FirewallError, NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.spec import PortfolioSpec, Strategy
+from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import MANIFEST_VERSION
 from pdx_assets.stages.windows import make_window
 from pdx_assets.stages.workspace import Workspace
@@ -70,6 +70,8 @@ def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinitio
 
 
 def _firewall(manifest: dict[str, Any]) -> Verdict:
+    if manifest["label"].get("hindsight"):
+        return not_applicable(LABEL_FIREWALL, NOT_KNOWABLE)
     latest = max((p["last_event"] for p in (manifest["development"], manifest["otv"]) if p["last_event"]), default="")
     return judged(
         LABEL_FIREWALL, False, f"the latest label was known from {latest}; decision date {manifest['decision_date']}"
@@ -80,6 +82,7 @@ def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     counted = ("cohort", "loans", "bads", "goods", "indeterminate")
     parts = {"Development": manifest["development"], "OTV": manifest["otv"]}
     metadata: dict[str, Any] = {"Decision date": manifest["decision_date"], "Label": manifest["label"]["name"]}
+    metadata |= {"Hindsight": NOT_KNOWABLE} if manifest["label"].get("hindsight") else {}
     metadata |= {name: months_and_loans(part) for name, part in parts.items()}
     if manifest["waived"]:
         waived = ([w["cohort"], w["check"], w["by"], w["at"][:10], w["reason"]] for w in manifest["waived"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pdx_assets.risk.experiment.paper import PaperDataset
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ def told(spec: PortfolioSpec, source: Source, paper: PaperDataset | None) -> tup
         file = source.file or "its tape"
         said = [f"Real: the loans of {spec.name} were read from {file}{instead}{as_of}; PDx simulated none of them."]
     said += marks(spec)
-    if spec.named("weight"):
-        column = spec.named("weight")[0]
-        said.append(f"Bad rates and metrics are weighted by {column}; loans and bads count rows.")
+    if spec.is_weighted:
+        said.append(
+            "Loans are weighted: bad rates and metrics are of the book they stand for, loans and bads count rows."
+        )
     if paper is not None:
         said.append(f"The paper's figures are of its own dataset: {paper.description}.")
     return tuple(said)
@@ -46,10 +47,4 @@ def told(spec: PortfolioSpec, source: Source, paper: PaperDataset | None) -> tup
 
 def marks(spec: PortfolioSpec) -> list[str]:
     """What a portfolio's declarations oblige every page to say of it."""
-    # Read by name: specs without the key have no such mark.
-    if not getattr(spec.label, "accepts_labels_not_knowable_in_time", False):
-        return []
-    return [
-        "Labels not knowable in time: this portfolio accepts labels that nobody could have known on the decision date; "
-        "no lender could have had these figures."
-    ]
+    return [NOT_KNOWABLE] if spec.hindsight else []

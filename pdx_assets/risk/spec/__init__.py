@@ -5,9 +5,17 @@ stage that obeys them: tape.py, cleaning.py, outcomes.py, windows.py, models/, p
 """
 
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role
+from pdx_assets.risk.spec.columns import Column, Dtype, LoanId, Ratio, Role, SamplingWeights
 from pdx_assets.risk.spec.experiment import Experiment, PaperDatasetName
-from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.label import (
+    NOT_KNOWABLE,
+    ChargedOff,
+    DaysPastDue,
+    Label,
+    LastPaymentAndStatus,
+    ReadyFlag,
+    RepaymentDates,
+)
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -25,7 +33,9 @@ from pdx_assets.risk.spec.tape import Drift, Faults, PerformancePanel, Simulated
 
 __all__ = [
     "NAME",
+    "NOT_KNOWABLE",
     "AlgorithmName",
+    "ChargedOff",
     "Checks",
     "Column",
     "Condition",
@@ -48,7 +58,10 @@ __all__ = [
     "Profile",
     "ProfileName",
     "Ratio",
+    "ReadyFlag",
+    "RepaymentDates",
     "Role",
+    "SamplingWeights",
     "SimulatedLender",
     "Strategy",
     "Tape",

@@ -9,9 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
-from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role
+from pdx_assets.risk.spec.columns import Column, LoanId, Ratio, Role, SamplingWeights
 from pdx_assets.risk.spec.experiment import Experiment
-from pdx_assets.risk.spec.label import DaysPastDue, Label, LastPaymentAndStatus
+from pdx_assets.risk.spec.label import DaysPastDue, Label
 from pdx_assets.risk.spec.method import (
     AlgorithmName,
     Checks,
@@ -25,6 +25,9 @@ from pdx_assets.risk.spec.method import (
 from pdx_assets.risk.spec.tape import Tape
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}\Z")  # $ would let a trailing newline through
+
+# Keys of a label definition that name a date column.
+_DATES = ("last_payment", "date", "known_from", "due", "repaid")
 
 
 class PortfolioSpec(Declared):
@@ -40,6 +43,12 @@ class PortfolioSpec(Declared):
     ratios: dict[str, Ratio] = Field(default_factory=dict)
     use_price: bool = Field(False, description="let columns of role price in as features")
     exclusions: tuple[Condition, ...] = ()
+    sampling_weights: SamplingWeights | None = Field(
+        None,
+        # What was hashed of a portfolio without it stays as it was.
+        exclude_if=lambda declared: declared is None,
+        description="for a tape that is a sample drawn by outcome",
+    )
     label: Label
     windows: Windows
     strategies: tuple[Strategy, ...] = ("fixed_window", "fixed_origin", "rolling_window")
@@ -79,6 +88,10 @@ class PortfolioSpec(Declared):
                 raise LocatedError(
                     f"columns of role {role}: {self.named(role)}, expected at most one", "columns", self.named(role)[1]
                 )
+        if self.sampling_weights is not None and self.named("weight"):
+            raise LocatedError(
+                f"column {self.named('weight')[0]!r} has role weight already: give one of the two", "sampling_weights"
+            )
         self._references_exist()
         if not self.feature_columns:
             raise LocatedError("no column has role feature: a model needs something to learn from", "columns")
@@ -114,11 +127,8 @@ class PortfolioSpec(Declared):
                 )
             if at[:2] == ("loan_id", "derive_from") and column.role == "outcome":
                 raise LocatedError(f"{where} uses the outcome column {name!r}: the id would change as loans age", *at)
-            if at[:2] in (("tape", "as_of_columns"), ("label", "definition")) and column.role != "outcome":
-                # As a feature it would tell the model what it is asked to predict.
-                raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected an outcome", *at)
-            if (at[:2] == ("tape", "as_of_columns") or at[-1] == "last_payment") and column.dtype != "date":
-                raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a date", *at)
+            if at[:2] in (("tape", "as_of_columns"), ("label", "definition")):
+                _check_outcome(name, column, at)
         if isinstance(self.label.definition, DaysPastDue) and self.tape.performance is None and not self.tape.simulated:
             raise LocatedError(
                 "a days_past_due label needs tape.performance, the monthly repayment rows", "label", "definition"
@@ -131,12 +141,11 @@ class PortfolioSpec(Declared):
         found += [(r.column, ("exclusions", i, "column")) for i, r in enumerate(self.exclusions)]
         found += [(r.column, ("label", "indeterminate", i, "column")) for i, r in enumerate(self.label.indeterminate)]
         found += [(c, ("loan_id", "derive_from", i)) for i, c in enumerate(self.loan_id.derive_from)]
+        if self.sampling_weights is not None:
+            found.append((self.sampling_weights.column, ("sampling_weights", "column")))
         if self.loan_id.column:
             found.append((self.loan_id.column, ("loan_id", "column")))
-        rule = self.label.definition
-        if isinstance(rule, LastPaymentAndStatus):
-            found.append((rule.status, ("label", "definition", "status")))
-            found.append((rule.last_payment, ("label", "definition", "last_payment")))
+        found += [(c, ("label", "definition", key)) for key, c in self.label.references.items()]
         for name, ratio in self.ratios.items():
             found.append((ratio.numerator, ("ratios", name, "numerator")))
             found.append((ratio.denominator, ("ratios", name, "denominator")))
@@ -144,19 +153,15 @@ class PortfolioSpec(Declared):
 
     def _plan_is_possible(self) -> None:
         plan, periods = self.windows, self.periods
-        gap_months = plan.gap * periods.months
         p0 = Month.parse(plan.first_production)
-        # Four years hold every length of month: a delay of 30 days fits most months and not a February.
-        for production in periods.span(p0, p0 + 47):
-            last_otv = periods.shift(production, -(plan.gap + 1))
-            known = self.known_on(last_otv)
-            if gap_months < self.label.horizon_months or known > decision_date(production):
-                raise LocatedError(
-                    f"windows.gap is {gap_months} months but the label needs {self.label.horizon_months} months and "
-                    f"{self.label.reporting_delay_days} days: cohort {last_otv} is known on {known}, "
-                    f"after the decision date {decision_date(production)}",
-                    *("windows", "gap"),
-                )
+        too_late = self._not_knowable()
+        if too_late and not self.hindsight:
+            raise LocatedError(too_late, "windows", "gap")
+        if self.hindsight and not too_late:
+            raise LocatedError(
+                "every label of this plan is known on its decision date: results would be marked for nothing",
+                *("label", "accepts_labels_not_knowable_in_time"),
+            )
         for field, month in (
             ("windows.first_production", p0),
             ("tape.first_cohort", Month.parse(self.tape.first_cohort)),
@@ -174,13 +179,46 @@ class PortfolioSpec(Declared):
                 *("windows", "first_production"),
             )
 
+    def _not_knowable(self) -> str | None:
+        """Which cohort's labels the plan needs before they are known; None where there is no such cohort."""
+        plan, periods, horizon = self.windows, self.periods, self.label.horizon_months
+        if horizon is None:
+            return "the label is ever, which no decision date knows"
+        gap_months = plan.gap * periods.months
+        # Four years hold every length of month: a delay of 30 days fits most months and not a February.
+        for production in periods.span(self.p0, self.p0 + 47):
+            last_otv = periods.shift(production, -(plan.gap + 1))
+            known = self.known_on(last_otv)
+            if gap_months < horizon or known > decision_date(production):
+                return (
+                    f"windows.gap is {gap_months} months but the label needs {horizon} months and "
+                    f"{self.label.reporting_delay_days} days: cohort {periods.spoken(last_otv)} is known on {known}, "
+                    f"after the decision date {decision_date(production)} of {periods.spoken(production)}. "
+                    "Widen the gap; to repeat published work in hindsight all the same, "
+                    "label.accepts_labels_not_knowable_in_time"
+                )
+        return None
+
+    @property
+    def hindsight(self) -> bool:
+        """Whether windows use labels nobody could know on the decision date, as the spec accepts in so many words."""
+        return self.label.accepts_labels_not_knowable_in_time
+
     def known_on(self, cohort: Month) -> date:
-        """The first day on which every label of ``cohort`` is known (design: *known*)."""
-        return known_on(cohort, self.label.horizon_months, self.periods, self.label.reporting_delay_days)
+        """The first day on which every label of ``cohort`` is known (design: *known*).
+
+        Without a horizon, the first day on which a look at the tape gives every loan of it a label.
+        """
+        return known_on(cohort, self.label.horizon_months or 0, self.periods, self.label.reporting_delay_days)
 
     def named(self, role: Role) -> list[str]:
         """Columns of a role, in declared order."""
         return [name for name, column in self.columns.items() if column.role == role]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether loans have sample weights, by a column or by a rule: clean_features then has ``weight``."""
+        return bool(self.named("weight")) or self.sampling_weights is not None
 
     @property
     def periods(self) -> Periods:
@@ -217,3 +255,19 @@ class PortfolioSpec(Declared):
 
     def profile(self, name: ProfileName) -> Profile:
         return self.tuning.profiles[name]
+
+
+def _check_outcome(name: str, column: Column, at: tuple[int | str, ...]) -> None:
+    """A column that the label or the as-of date is read from has a role and a type that suit."""
+    where, key = ".".join(map(str, at)), at[-1]
+    if key in ("due", "term_days"):
+        # The terms of a loan are known when it is granted: they may be features.
+        if column.role not in ("feature", "price", "outcome"):
+            raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected a feature or an outcome", *at)
+    elif column.role != "outcome":
+        # As a feature it would tell the model what it is asked to predict.
+        raise LocatedError(f"{where} uses {name!r} of role {column.role}, expected an outcome", *at)
+    if (at[:2] == ("tape", "as_of_columns") or key in _DATES) and column.dtype != "date":
+        raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a date", *at)
+    if key == "term_days" and column.dtype != "number":
+        raise LocatedError(f"{where} uses {name!r} of dtype {column.dtype}, expected a number", *at)

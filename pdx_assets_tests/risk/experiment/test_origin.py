@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pdx_assets.risk.experiment.origin import Source, marks, told
 from pdx_assets.risk.experiment.paper import paper_dataset
+from pdx_assets.risk.spec import NOT_KNOWABLE
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 
 SNAPSHOT = Source("loans.csv", False, "2025-12-31")
@@ -29,14 +30,14 @@ def test_a_tape_of_its_own_is_real() -> None:
 
 
 def test_marks_and_weights_are_told_beside_every_table() -> None:
-    class Label:
-        accepts_labels_not_knowable_in_time = True
-
     class Marked:
-        label = Label()
+        hindsight = True
 
     assert marks(small_spec()) == []
-    assert marks(Marked())[0].startswith("Labels not knowable in time")  # type: ignore[arg-type]
+    assert marks(Marked()) == [NOT_KNOWABLE]  # type: ignore[arg-type]
     columns = {**small_attributes()["columns"], "how_many": {"role": "weight"}}
     said = told(small_spec(columns=columns), SNAPSHOT, None)
-    assert said[1] == "Bad rates and metrics are weighted by how_many; loans and bads count rows."
+    assert (
+        said[1]
+        == "Loans are weighted: bad rates and metrics are of the book they stand for, loans and bads count rows."
+    )
