@@ -252,13 +252,17 @@ def champion_timeline(months: Sequence[object], recipes: Sequence[str | None]) -
 
 
 def production_drop(
-    periods: Sequence[str], lines: Mapping[str, tuple[Sequence[float | None], ...]], interval: float = 1.96
+    periods: Sequence[str],
+    lines: Mapping[str, tuple[Sequence[float | None], ...]],
+    title: str = "AUC in production, and what is lost of it",
+    interval: float = 1.96,
 ) -> bytes:
     """The paper's Figure 4: AUC of models by production period, and the share each has lost since it was deployed.
 
     Args:
         periods: (p,) names in order.
         lines: name to (AUC, share lost, standard error of the AUC), (p,) each; None is not measured and leaves a gap.
+        title: above both.
         interval: half-width of the band around an AUC, in standard errors.
 
     Raises:
@@ -268,7 +272,7 @@ def production_drop(
         if {len(values) for values in line} != {len(periods)}:
             lengths = [len(values) for values in line]
             raise PdxError(f"{name} has {lengths} values for {len(periods)} periods.", expected="one a period")
-    figure, (level, loss) = _figure(6.4, 3.1, "Model performance in production, and what is lost of it", columns=2)
+    figure, (level, loss) = _figure(6.4, 3.1, title, columns=2)
     styles = ((BLUE, "--", "s"), ("black", "-", "o"), (RED, ":", "^"), (GREEN, "-.", "D"))
     for (name, line), (color, stroke, mark) in zip(lines.items(), styles, strict=False):
         area, lost, error = (_heights(values) for values in line)

@@ -42,7 +42,9 @@ class Experiment:
         from pdx_assets.risk.plots import production_drop
 
         lines = {line.name: (line.auc, line.lost, line.error) for line in drop(self.stored)}
-        return production_drop([self.stored.name(m) for m in self.stored.production], lines)
+        title = "AUC in production, and what is lost of it"
+        title += "; labels not knowable in time" if self.stored.hindsight else ""
+        return production_drop([self.stored.name(m) for m in self.stored.production], lines, title)
 
 
 def experiment(ws: Workspace) -> Experiment:
@@ -80,6 +82,7 @@ def read_stored(ws: Workspace) -> Stored:
         told=told(spec, _source(ws, window), paper),
         paper=paper,
         is_weighted=spec.is_weighted,
+        hindsight=spec.hindsight,
     )
 
 

@@ -39,6 +39,7 @@ class Stored:
         told: what is real and what is simulated, and the portfolio's marks: printed beside every table.
         paper: the dataset of the paper that the portfolio mirrors.
         is_weighted: whether metrics are weighted; counts of loans then say nothing of their errors.
+        hindsight: whether labels were not knowable in time, which the figure's title must tell.
     """
 
     portfolio: str
@@ -54,6 +55,7 @@ class Stored:
     told: tuple[str, ...]
     paper: PaperDataset | None = None
     is_weighted: bool = False
+    hindsight: bool = False
 
     @property
     def production(self) -> tuple[Month, ...]:
