@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import alerts, governance, leaks, new, replay, sample, waive, windows
+from pdx_assets.commands import alerts, experiment, governance, leaks, new, replay, sample, waive, windows
 from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
@@ -260,6 +260,7 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
 new.register(app)
 sample.register(app)
+experiment.register(app)
 waive.register(app)
 governance.register(app)
 replay.register(app)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
+from pdx_assets.risk.experiment.names import SHORT
 from pdx_assets.risk.spec import NOT_KNOWABLE
 from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.record import MAIN_BRANCH, decisions
@@ -170,17 +171,6 @@ def as_table(results: Mapping[str, Any]) -> Table:
     known = [g for g in gains if g is not None]
     table.add_row("gain", *(_signed(g) for g in gains), _signed(sum(known) / len(known) if known else None))
     return table
-
-
-SHORT = {
-    "fixed_window": "FW",
-    "fixed_origin": "FO",
-    "rolling_window": "RW",
-    "logistic_regression": "LR",
-    "random_forest": "RF",
-    "xgboost": "XGB",
-    "neural_network": "NN",
-}
 
 
 def _short(strategy: str, algorithm: str) -> str:

@@ -77,6 +77,9 @@ class Settings:
     def reports(self) -> Path:
         return self.home / "reports"
 
+    def experiment(self, portfolio: str) -> Path:
+        return self.home / "experiments" / _safe(portfolio)
+
     def staging(self, portfolio: str) -> Path:
         return self.home / "staging" / _safe(portfolio)
 

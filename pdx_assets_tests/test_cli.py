@@ -33,6 +33,7 @@ def test_help_is_worth_reading(tmp_path: Path) -> None:
     for command, words in {
         "run": ("--from", "--to", "--tape", "--profile", "--seed", "resumes", "Exit code"),
         "results": ("--format", "table", "json", "csv"),
+        "experiment": ("--out", "--format", "markdown", "json", "nothing is trained"),
         "ui": ("--port", "127.0.0.1", "loopback"),
         "waive": ("--check", "--month", "--reason", "--by", "for good"),
         "waivers": ("who, when, why",),
@@ -55,6 +56,7 @@ def test_version() -> None:
         (("run", "nobody"), ("There is no portfolio 'nobody'", "demo", "lendingclub")),
         (("run", "../demo"), ("There is no portfolio",)),
         (("results", "demo"), ("holds no decision of demo", "pdx run demo")),
+        (("experiment", "demo"), ("holds no decision of demo", "pdx run demo")),
         (
             ("waive", "demo", "--check", "trained", "--month", "2022-01", "--reason", "x"),
             ("it warns, and stops nothing",),

@@ -39,6 +39,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     """Assets, checks, jobs and the sensor of one portfolio; resources come from :mod:`pdx_assets.definitions`."""
     from pdx_assets.orchestration.assets.challengers import challenger_assets
     from pdx_assets.orchestration.assets.decision import decision_assets
+    from pdx_assets.orchestration.assets.experiment import experiment_assets
     from pdx_assets.orchestration.assets.monitoring import monitoring_assets
     from pdx_assets.orchestration.assets.overview import overview_assets
     from pdx_assets.orchestration.assets.production import production_assets
@@ -59,6 +60,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
         *monitoring,
         *report_assets(spec),
         *overview_assets(spec),
+        *experiment_assets(spec),
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(_marked, assets) if spec.hindsight else assets,

@@ -11,6 +11,9 @@ from pdx_assets.risk.spec import PortfolioSpec
 
 JobName = Literal["cohort", "decide", "measure", "report", "overview", "study"]
 
+# Both are of all months, and asked for together.
+OVERVIEW = ("overview", "experiment_tables")
+
 
 def job_name(portfolio: str, job: JobName) -> str:
     return f"{portfolio}_{job}"
@@ -23,7 +26,7 @@ def jobs(spec: PortfolioSpec) -> list[dg.UnresolvedAssetJobDefinition]:
         return dg.AssetSelection.groups(*(group_name(spec.name, n) for n in names))
 
     report = dg.AssetSelection.assets(dg.AssetKey([spec.name, "drift_report"]))
-    overview = dg.AssetSelection.assets(dg.AssetKey([spec.name, "overview"]))
+    overview = dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for name in OVERVIEW))
     scores = dg.AssetSelection.assets(dg.AssetKey([spec.name, "production_scores"]))
     selections: dict[JobName, dg.AssetSelection] = {
         "cohort": stage("tape"),
@@ -37,7 +40,7 @@ def jobs(spec: PortfolioSpec) -> list[dg.UnresolvedAssetJobDefinition]:
         "decide": "Decide one production month: windows, studies, challengers, OTV scores, champion, its scores.",
         "measure": "Measure one production month: realized performance once labels are known, and drift.",
         "report": "Write the drift report of one production month (Evidently, HTML).",
-        "overview": "Draw the portfolio's page anew: every champion so far and how it did.",
+        "overview": "Draw the portfolio's page anew, every champion so far and how it did, and the paper's tables.",
     }
     return [
         dg.define_asset_job(

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pdx_assets.orchestration.dead_runs import WORKER_TAG
 from pdx_assets.orchestration.home import prepare_home
-from pdx_assets.orchestration.jobs import JobName, job_name
+from pdx_assets.orchestration.jobs import OVERVIEW, JobName, job_name
 from pdx_assets.orchestration.resources import import_mlflow, prepare_tracking
 from pdx_assets.orchestration.study import study_op
 from pdx_assets.risk.calendar import Month
@@ -90,7 +90,7 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
         if reports and p in opened.cohorts:
             tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
     judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
-    tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], ("overview",), judged))
+    tasks.append(Task(f"overview {months[-1]}", "measure", "overview", months[-1], OVERVIEW, judged))
     again = set(governance.overruled(ws, decisions(ws), governance.events(ws)))
     done = {
         t.key
@@ -149,7 +149,9 @@ def _mark(ws: Workspace, task: Task) -> None:
 
 def _state(ws: Workspace) -> str:
     pinned = [ws.pinned.profile, ws.pinned.seed]
-    return document_sha256([tape.tape_state(ws), ws.spec.model_dump(mode="json"), pinned, TRAINING_VERSION])
+    # What the tables stand beside changes nothing that is made.
+    declared = ws.spec.model_dump(mode="json", exclude={"experiment"})
+    return document_sha256([tape.tape_state(ws), declared, pinned, TRAINING_VERSION])
 
 
 def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callable[[Outcome], None]) -> list[Outcome]:

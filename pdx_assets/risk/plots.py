@@ -251,6 +251,47 @@ def champion_timeline(months: Sequence[object], recipes: Sequence[str | None]) -
     return _png(figure)
 
 
+def production_drop(
+    periods: Sequence[str],
+    lines: Mapping[str, tuple[Sequence[float | None], ...]],
+    title: str = "AUC in production, and what is lost of it",
+    interval: float = 1.96,
+) -> bytes:
+    """The paper's Figure 4: AUC of models by production period, and the share each has lost since it was deployed.
+
+    Args:
+        periods: (p,) names in order.
+        lines: name to (AUC, share lost, standard error of the AUC), (p,) each; None is not measured and leaves a gap.
+        title: above both.
+        interval: half-width of the band around an AUC, in standard errors.
+
+    Raises:
+        PdxError: not one value a period.
+    """
+    for name, line in lines.items():
+        if {len(values) for values in line} != {len(periods)}:
+            lengths = [len(values) for values in line]
+            raise PdxError(f"{name} has {lengths} values for {len(periods)} periods.", expected="one a period")
+    figure, (level, loss) = _figure(6.4, 3.1, title, columns=2)
+    styles = ((BLUE, "--", "s"), ("black", "-", "o"), (RED, ":", "^"), (GREEN, "-.", "D"))
+    for (name, line), (color, stroke, mark) in zip(lines.items(), styles, strict=False):
+        area, lost, error = (_heights(values) for values in line)
+        level.plot(area, stroke, color=color, linewidth=1.5, marker=mark, markersize=3.4, label=name)
+        low, high = area - interval * error, area + interval * error
+        level.fill_between(np.arange(len(periods)), low, high, color=color, alpha=0.10, linewidth=0)
+        loss.plot(100 * lost, stroke, color=color, linewidth=1.5, marker=mark, markersize=3.4)
+    loss.axhline(0, color=FAINT, linewidth=1)
+    loss.invert_yaxis()
+    for axes in (level, loss):
+        _month_axis(axes, periods, most=6)
+    _label(level, "", "AUC (shaded: 95 % interval)")
+    _label(loss, "", "lost of the OTV AUC, % (down: worse)")
+    if all(v is None for line in lines.values() for v in line[0]):
+        _note(level, "no AUC is known yet")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=7.5, frameon=False, handlelength=2.6)
+    return _png(figure)
+
+
 def _figure(width: float, height: float, title: str, columns: int = 1) -> tuple[Figure, list[Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -32,6 +32,7 @@ from pdx_assets.risk.tape import CohortRows
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.risk.windows import identity
 from pdx_assets.stages import challengers
+from pdx_assets.stages.experiment import experiment
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.tape import blocking_failures, pending
@@ -49,8 +50,8 @@ def instance(finished: Workspace) -> dg.DagsterInstance:
 
 def test_every_asset_of_a_production_month_is_materialized(finished: Workspace, instance: dg.DagsterInstance) -> None:
     graph = build_definitions(finished.spec).resolve_asset_graph()
-    # The report is made on request, the overview has no months.
-    others = (*COHORT_TABLES, "drift_report", "overview")
+    # The report is made on request, the overview and the tables have no months.
+    others = (*COHORT_TABLES, "drift_report", "overview", "experiment_tables")
     production = [k for k in graph.materializable_asset_keys if k.path[-1] not in others]
     assert len(production) == 3 + 2 + 6 + 2 + 2 + 1
     for key in production:
@@ -179,6 +180,30 @@ def test_results_have_the_promised_shape(finished: Workspace) -> None:
     assert found["champions"][0]["production"] == found["champions"][0]["baseline_production"]
     lines = as_csv(collect(finished)).strip().split("\n")
     assert len(lines) == 1 + len(found["models"])
+
+
+def test_the_papers_tables_hold_what_scikit_learn_finds_in_the_stored_scores(
+    finished: Workspace, instance: dg.DagsterInstance
+) -> None:
+    """`pdx run` made the asset; every cell of its production table, from per-loan scores and labels alone."""
+    from sklearn.metrics import roc_auc_score
+
+    (record,) = instance.fetch_materializations(dg.AssetKey(["small", "experiment_tables"]), limit=1).records
+    found = experiment(finished)
+    assert (record.asset_materialization.tags or {})["dagster/data_version"] == document_sha256(found.document)
+    (table,) = [t for t in found.tables if t.key == "tables_6_to_8"]
+    cells = {row[1].value: [cell.value for cell in row[2:5]] for row in table.rows}
+    scores = finished.lake.scan_table("scores").collect()
+    for i, key in enumerate(MONTHS):
+        loans = realized(finished, Month.parse(key))
+        for strategy, window in (("fixed_window", "FW"), ("fixed_origin", "FO"), ("rolling_window", "RW")):
+            for algorithm, short in (("logistic_regression", "LR"), ("xgboost", "XGB")):
+                digest = finished.lake.get_document(f"challenger_{strategy}_{algorithm}", key)["bundle_sha256"]
+                own = loans.join(scores.filter(bundle_sha256=digest, cohort=key), on="loan_id")
+                expected = roc_auc_score(own["label"], own["pd"])
+                assert cells[f"{window} {short}"][i] == pytest.approx(expected, abs=1e-12)
+    assert len(table.rows) == 1 + 6 + 4
+    assert [c.value for c in table.rows[1][5:]] == [None] * 9, "months not run are blank"
 
 
 def test_one_finished_mlflow_run_per_training_step(finished: Workspace) -> None:

@@ -63,6 +63,7 @@ def test_the_sensor_alone_decides_and_a_revised_tape_touches_only_what_rests_on_
                 *((asset, month) for month in ("2022-07", "2022-08") for asset in ON_OTV),
                 *((asset, "2022-09") for asset in ON_DEVELOPMENT),
                 ("overview", None),
+                ("experiment_tables", None),
             }
             assert decisions(ws) == before, "recorded decisions stay"
             why = {run.tags.get("dagster/partition"): run.tags[WHY_TAG] for run in since}

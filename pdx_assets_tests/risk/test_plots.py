@@ -15,6 +15,7 @@ from pdx_assets.risk import plots
 from pdx_assets.risk.errors import PdxError
 
 MONTHS = [f"2024-{i:02d}" for i in range(1, 13)]
+DROP = tuple([step - 0.01 * i for i in range(12)] for step in (0.8, 0.2, 0.2))
 RECIPES = [
     f"{strategy} {algorithm}"
     for strategy in ("fixed_window", "fixed_origin", "rolling_window")
@@ -45,6 +46,10 @@ def _examples():
         "auc all": lambda: plots.auc_by_month(MONTHS, series, [0.66] * 12),
         "auc gaps": lambda: plots.auc_by_month(MONTHS, {"baseline": [None, 0.6] * 6}),
         "auc unknown": lambda: plots.auc_by_month(MONTHS, {"baseline": [None] * 12}, [None] * 12),
+        "drop": lambda: plots.production_drop(MONTHS, {"frozen": DROP, "champion": DROP, "paper": DROP}),
+        "drop gaps": lambda: plots.production_drop(MONTHS, {"frozen": ([None, 0.6] * 6, [None, 0.1] * 6, [None] * 12)}),
+        "drop unknown": lambda: plots.production_drop(MONTHS, {"frozen": ([None] * 12,) * 3}),
+        "drop one": lambda: plots.production_drop(["Q1"], {"frozen": ([0.7], [0.02], [0.03])}),
         "timeline": lambda: plots.champion_timeline(MONTHS, [*RECIPES[:3], None, *RECIPES[4:11], None]),
         "timeline one": lambda: plots.champion_timeline(MONTHS[:1], RECIPES[:1]),
         "timeline none": lambda: plots.champion_timeline([], []),
@@ -131,6 +136,7 @@ def test_lengths_must_agree() -> None:
         lambda: plots.auc_by_month(MONTHS, {"a": [0.5]}),
         lambda: plots.auc_by_month(MONTHS, {}, [0.5]),
         lambda: plots.champion_timeline(MONTHS, ["a"]),
+        lambda: plots.production_drop(MONTHS, {"a": ([0.5] * 12, [0.1] * 12, [0.1])}),
     ):
         with pytest.raises(PdxError):
             call()

@@ -17,6 +17,7 @@ from pdx_assets.risk.spec.columns import (
     SamplingWeights,
     Scale,
 )
+from pdx_assets.risk.spec.experiment import Experiment, PaperDatasetName
 from pdx_assets.risk.spec.label import (
     NOT_KNOWABLE,
     ChargedOff,
@@ -69,6 +70,7 @@ __all__ = [
     "Derived",
     "Drift",
     "Dtype",
+    "Experiment",
     "Faults",
     "HttpSource",
     "Label",
@@ -77,6 +79,7 @@ __all__ = [
     "LoanId",
     "LocatedError",
     "Outliers",
+    "PaperDatasetName",
     "PeerToPeerTwin",
     "PerformancePanel",
     "PolicyName",

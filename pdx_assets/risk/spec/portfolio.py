@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Derived, LoanId, Outliers, Ratio, Role, SamplingWeights, absent
+from pdx_assets.risk.spec.experiment import Experiment
 from pdx_assets.risk.spec.label import DaysPastDue, Label
 from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
@@ -65,6 +66,7 @@ class PortfolioSpec(Declared):
     decision: Decision = Decision()
     checks: Checks = Checks()
     leaks: Leaks = Leaks()
+    experiment: Experiment = Experiment()
 
     @field_validator("name")
     @classmethod

@@ -1,0 +1,25 @@
+"""The paper's short names of strategies and algorithms, and of a model by the period it was made for."""
+
+from __future__ import annotations
+
+from pdx_assets.risk.calendar import Frequency
+
+SHORT = {
+    "fixed_window": "FW",
+    "fixed_origin": "FO",
+    "rolling_window": "RW",
+    "logistic_regression": "LR",
+    "random_forest": "RF",
+    "xgboost": "XGB",
+    "neural_network": "NN",
+}
+LEGEND = (
+    "FW fixed window, FO fixed origin, RW rolling window; LR logistic regression, RF random forest, XGB XGBoost, "
+    "NN neural network."
+)
+CUT = "F1 and 3DCR are taken at the riskiest 30 % of the loans."
+
+
+def period_name(number: int, frequency: Frequency) -> str:
+    """``M3`` or ``Q3``: the third production period."""
+    return f"{frequency[0].upper()}{number}"
