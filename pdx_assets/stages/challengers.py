@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # Raised whenever the same window, parameters and seed would give another model.
 TRAINING_VERSION = "1"
+# The same for windows with weights; apart, so that raising it leaves the models of other portfolios alone.
+WEIGHTS_VERSION = "1"
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "torch", "optuna", "onnx", "onnxruntime")
 
 
@@ -131,7 +133,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
         "trials": ws.profile.trials,
         "seed": seed,
         "inputs": _inputs(ws),
-        "code": _code(),
+        "code": _code(ws),
     }
     key = document_sha256(what)
     found = ws.lake.find_document("studies", key)
@@ -186,7 +188,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         "params": study["best_params"],
         "seed": seed,
         "inputs": _inputs(ws),
-        "code": _code(),
+        "code": _code(ws),
     }
     key = document_sha256(what)
     found, seconds = ws.lake.find_document("trained", key), 0.0
@@ -312,5 +314,6 @@ def _inputs(ws: Workspace) -> dict[str, list[str]]:
     return {"numbers": ws.spec.number_features, "categories": ws.spec.category_features}
 
 
-def _code() -> dict[str, str]:
-    return {"training": TRAINING_VERSION, **{name: version(name) for name in LIBRARIES}}
+def _code(ws: Workspace) -> dict[str, str]:
+    weights = {"weights": WEIGHTS_VERSION} if ws.spec.named("weight") else {}
+    return {"training": TRAINING_VERSION, **weights, **{name: version(name) for name in LIBRARIES}}

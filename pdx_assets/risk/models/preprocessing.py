@@ -1,6 +1,6 @@
 """Preprocessing, learned from train only and carried inside the model (the paper's section 4.1).
 
-Missing numbers become 0 and get a flag column; categories held by under 1 % of train become ``Others``;
+Missing numbers become 0 and get a flag column; categories held by under 1 % of train, by weight, become ``Others``;
 categories are one-hot; numbers are standardized, and held within 4 standard deviations, where the
 algorithm wants it. Flags and one-hot columns
 stay 0/1: standardizing a rare one would turn a single loan into an input of 100 standard deviations.
@@ -11,7 +11,7 @@ so that no loan crosses a tree's threshold on the way into a bundle.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,8 +68,11 @@ class Preprocessing:
     columns: tuple[DesignColumn, ...]
 
     @classmethod
-    def fit(cls, matrix: LoanMatrix, *, standardize: bool) -> Preprocessing:
+    def fit(cls, matrix: LoanMatrix, *, standardize: bool, weight: np.ndarray | None = None) -> Preprocessing:
         """Learn from the train loans.
+
+        Means, standard deviations and shares of categories are by ``weight`` (n,), so that a sample drawn by outcome is
+        seen as the book it was drawn from: penalties and the hold at 4 standard deviations are in those units.
 
         A column that does not vary in train is left out: nothing can be learned from it, and a weight
         drawn at random for it would act on the first loan that differs.
@@ -89,14 +92,14 @@ class Preprocessing:
             values[missing] = 0
             if values.min() < values.max():
                 columns.append(DesignColumn("number", name))
-                mean[j], std[j] = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+                mean[j], std[j] = moments(values, weight)
             if missing.any() and not missing.all():
                 flags.append(DesignColumn("flag", name))
         levels = []
         for j, name in enumerate(matrix.category_names):
-            counts = Counter(matrix.categories[:, j].tolist())
+            counts, total = _held(matrix.categories[:, j].tolist(), weight)
             # A level really called Others joins the collected ones: one column cannot mean two things.
-            kept = sorted(v for v, count in counts.items() if count >= RARE_SHARE * len(matrix) and v != OTHERS)
+            kept = sorted(v for v, count in counts.items() if count >= RARE_SHARE * total and v != OTHERS)
             levels.append(tuple(kept))
             held = [*kept, OTHERS] if len(kept) < len(counts) else kept
             if len(held) > 1:
@@ -175,3 +178,21 @@ class Preprocessing:
                 for name, m, s in zip(self.numbers, self.mean, self.std, strict=True)
             }
         return described
+
+
+def moments(values: np.ndarray, weight: np.ndarray | None) -> tuple[float, float]:
+    """Mean and standard deviation of a column (n,), by weight where there is one."""
+    if weight is None:
+        return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    wide = values.astype(np.float64)
+    mean = float(np.average(wide, weights=weight))
+    return mean, float(np.sqrt(np.average((wide - mean) ** 2, weights=weight)))
+
+
+def _held(cells: list[str], weight: np.ndarray | None) -> tuple[Mapping[str, float], float]:
+    """Weight, or number, of the loans that hold each level; and of all."""
+    if weight is None:
+        return Counter(cells), len(cells)
+    levels, codes = np.unique(np.array(cells, object).astype(str), return_inverse=True)
+    held = np.bincount(codes, weights=weight.astype(np.float64), minlength=len(levels))
+    return dict(zip(levels.tolist(), held.tolist(), strict=True)), float(held.sum())
