@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from pdx_assets.risk.errors import PdxError
+from pdx_assets.risk.seeds import seed_from
 
 if TYPE_CHECKING:
     from evidently import Dataset
@@ -43,8 +44,7 @@ def drift_report(
         weight: the column with the loans' weights, if they have any.
 
     Samples of more than :data:`MAX_LOANS` are thinned evenly in the order given. Evidently knows no weights: weighted
-    samples are drawn from at even steps of the running weight, so that a loan is there in proportion to its weight
-    (Madow 1949, doi:10.1214/aoms/1177729988).
+    samples are drawn from, a loan in proportion to its weight (:func:`thinned`).
 
     Raises:
         PdxError: a sample is empty, or lacks a column.
@@ -71,12 +71,18 @@ def drift_report(
 
 
 def thinned(frame: pl.DataFrame, weight: str | None = None) -> pl.DataFrame:
-    """At most :data:`MAX_LOANS` rows, in the order given; by weight a loan may be there several times or not at all."""
+    """At most :data:`MAX_LOANS` rows, in the order given; by weight a loan may be there several times or not at all.
+
+    By weight: one draw from each of so many equal parts of the running weight, the same for the same number of loans.
+    Not at even steps, which a pattern in the order of loans can hit or miss throughout. Source: stratified resampling,
+    Douc and Cappé 2005, arXiv:cs/0507025.
+    """
     if weight is None:
         return frame.gather_every(-(-frame.height // MAX_LOANS))
     running = np.cumsum(frame[weight].to_numpy().astype(np.float64))
     n = min(frame.height, MAX_LOANS)
-    return frame[np.searchsorted(running, (np.arange(n) + 0.5) / n * running[-1])]
+    within = np.random.default_rng(seed_from("drift report", frame.height)).random(n)
+    return frame[np.searchsorted(running, (np.arange(n) + within) / n * running[-1], side="right")]
 
 
 def _dataset(frame: pl.DataFrame, numbers: Sequence[str], categories: Sequence[str]) -> Dataset:
