@@ -143,7 +143,7 @@ def test_a_contest_needs_effective_bads(weighted: Workspace) -> None:
 
 
 def test_the_bad_rate_check_and_what_is_shown_count_by_weight(weighted: Workspace) -> None:
-    cohort = Month(2021, 8)
+    cohort = Month(2021, 6)
     labels = weighted.lake.scan_months("labels", [cohort]).filter(pl.col("superseded_from").is_null()).collect()
     loans = labels.filter(pl.col("label").is_not_null()).join(features(weighted, [cohort]), on="loan_id")
     rate = np.average(loans["label"].to_numpy(), weights=loans["weight"].to_numpy())
