@@ -39,7 +39,7 @@ def line(portfolio: str) -> str:
     champions = [c for c in found["champions"] if c["production"] and c["baseline_production"]]
     baseline = champions[0]["bundle_sha256"]
     held = ws.lake.contents("clean_features")
-    months, labels, ours, theirs = [], [], [], []
+    months, labels, ours, theirs, weights = [], [], [], [], []
     for champion in champions:
         month = Month.parse(champion["production_month"])
         loans = realized(ws, month)
@@ -47,9 +47,12 @@ def line(portfolio: str) -> str:
             scores = read_scores(ws, [digest], {month: held[month].sha256})
             into.append(loans.join(scores, on="loan_id").sort("loan_id")["pd"].to_numpy())
         labels.append(loans.sort("loan_id")["label"].to_numpy())
+        if "weight" in loans.columns:
+            weights.append(loans.sort("loan_id")["weight"].to_numpy())
         months += [str(month)] * len(labels[-1])
     label, pd, other = (np.concatenate(parts) for parts in (labels, ours, theirs))
-    gain = month_stratified(months, label, pd, other, seed=0).mean
+    weight = np.concatenate(weights) if weights else None
+    gain = month_stratified(months, label, pd, other, weight, seed=0).mean
     fixed = [
         m["production"]["auc"]
         for m in found["models"]

@@ -116,7 +116,9 @@ def percent(share: float | None) -> str | None:
 
 def months_and_loans(part: Mapping[str, Any]) -> str:
     """'2023-03 to 2023-05: 2,396 loans, 197 bads (8.2 %)'."""
-    rate = f" ({percent(part['bad_rate'])})" if part["bad_rate"] is not None else ""
+    rates = [percent(part["bad_rate"])] if part["bad_rate"] is not None else []
+    rates += [f"{percent(part[key])} by weight" for key in ("weighted_bad_rate",) if part.get(key) is not None]
+    rate = f" ({', '.join(map(str, rates))})" if rates else ""
     return f"{part['first']} to {part['last']}: {part['loans']:,} loans, {part['bads']:,} bads{rate}"
 
 

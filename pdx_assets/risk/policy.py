@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, MissingMonthError
+from pdx_assets.risk.metrics.weights import EffectiveSizes
 from pdx_assets.risk.spec import NOT_KNOWABLE, Decision, PolicyName, PortfolioSpec
 
 DECISION_VERSION = 1
@@ -49,6 +50,8 @@ class Contest:
     """All that a policy may look at for one production month.
 
     Attributes:
+        bads, goods: rows.
+        effective: Kish's sizes of the two where loans are weighted; then the minima are of these.
         fresh: the month's challengers in Algorithm 1's order: algorithms as declared, strategies within.
         incumbent: the champion of p-1; None at p0 or when the month before was vacant.
         failed: recipes that left a tombstone, with the reason.
@@ -63,6 +66,7 @@ class Contest:
     incumbent: Candidate | None
     failed: Mapping[str, str]
     unscored: Mapping[str, str] = field(default_factory=dict)
+    effective: EffectiveSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,12 @@ def paper(contest: Contest, rules: Decision) -> Choice:
     """
     incumbent = contest.incumbent
     _refuse_seen_cohorts(contest)
-    if contest.bads < rules.min_bads or contest.goods < rules.min_goods:
+    sizes = contest.effective or EffectiveSizes(contest.bads, contest.goods)
+    if sizes.bads < rules.min_bads or sizes.goods < rules.min_goods:
+        weighed = f", by weight as good as {sizes.bads:.1f} and {sizes.goods:.1f}" if contest.effective else ""
         return _without_contest(
             contest,
-            f"OTV has {contest.bads} bads and {contest.goods} goods, fewer than the {rules.min_bads} and "
+            f"OTV has {contest.bads} bads and {contest.goods} goods{weighed}, fewer than the {rules.min_bads} and "
             f"{rules.min_goods} a contest needs",
         )
     if incumbent is not None and incumbent.score is None:
@@ -195,6 +201,8 @@ def decision_document(
             "otv_months": [str(m) for m in contest.otv_months],
             "bads": contest.bads,
             "goods": contest.goods,
+            # Only where loans are weighted: the decisions of other portfolios keep their bytes.
+            **({f"effective_{k}": v for k, v in asdict(contest.effective).items()} if contest.effective else {}),
             "challengers": [asdict(c) for c in contest.fresh],
             "failed": dict(contest.failed),
             "unscored": dict(contest.unscored),

@@ -17,6 +17,7 @@ import polars as pl
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import FirewallError, NotYetKnownError, WindowError
 from pdx_assets.risk.hashing import content_sha256, document_sha256
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import PortfolioSpec, Strategy
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MANIFEST_VERSION = 1
 LOAN = ["cohort", "loan_id"]
+WEIGHTED = ("weighted_bad_rate", "effective_bads", "effective_goods")
+"""What a manifest says beside its counts where loans are weighted; the sizes are Kish's, of each class."""
 ITV_SHARE = 0.25  # the paper's 75/25 split of the development window into train and ITV (its section 4.4)
 
 
@@ -36,7 +39,7 @@ class Cohorts:
     Attributes:
         features: content hash of clean_features by cohort; a missing cohort is simply absent.
         labels: label rows of those cohorts (outcomes.label_rows), all versions.
-        loans: cohort and loan_id of every loan in clean_features.
+        loans: cohort and loan_id of every loan in clean_features, and its weight where the portfolio declares one.
         refused: cohorts whose blocking check failed, with the reason.
         waived: cohorts used although one failed, with who waived which check, when and why.
     """
@@ -299,7 +302,8 @@ def _part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, o
     else:
         check_firewall(loans, shown, on=on, rule=f"{spec.label.name} ({spec.label.horizon})")
     # A loan excluded from the features (rejected, say) must not count in the window either.
-    view = view.join(loans.select(LOAN), on=LOAN, how="semi").sort(LOAN)
+    kept = loans.select(*LOAN, *(["weight"] if "weight" in loans.columns else []))
+    view = view.join(kept, on=LOAN, how="inner").sort(LOAN)
     by_month = {k[0]: part for k, part in view.partition_by("cohort", as_dict=True).items()}
     empty = view.clear()
     rows = []
@@ -323,10 +327,16 @@ def _part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, o
 
 def _counts(view: pl.DataFrame) -> dict[str, Any]:
     bads, goods = int((view["label"] == 1).sum()), int((view["label"] == 0).sum())
-    return {
+    counts: dict[str, Any] = {
         "loans": view.height,
         "bads": bads,
         "goods": goods,
         "indeterminate": view.height - bads - goods,
         "bad_rate": bads / (bads + goods) if bads + goods else None,
     }
+    if "weight" in view.columns:
+        known = view.filter(pl.col("label").is_not_null())
+        weights = ClassWeights.of(known["label"].to_numpy(), known["weight"].to_numpy())
+        figures = (weights.bad_rate, weights.sizes.bads, weights.sizes.goods)
+        counts |= dict(zip(WEIGHTED, figures, strict=True))
+    return counts

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # Raised whenever the same window, parameters and seed would give another model.
 TRAINING_VERSION = "2"
+# The same for windows with weights; apart, so that raising it leaves the models of other portfolios alone.
+WEIGHTS_VERSION = "1"
 LIBRARIES = ("numpy", "scikit-learn", "xgboost", "torch", "optuna", "onnx", "onnxruntime")
 
 
@@ -131,7 +133,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
         "trials": ws.profile.trials,
         "seed": seed,
         "inputs": _inputs(ws),
-        "code": _code(),
+        "code": _code(ws),
         **_outliers(ws),
     }
     if ws.profile.max_loans is not None:
@@ -197,7 +199,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         "params": study["best_params"],
         "seed": seed,
         "inputs": _inputs(ws),
-        "code": _code(),
+        "code": _code(ws),
         **_outliers(ws),
     }
     key = document_sha256(what)
@@ -332,5 +334,6 @@ def _outliers(ws: Workspace) -> dict[str, Any]:
     return {"outliers": declared} if declared else {}
 
 
-def _code() -> dict[str, str]:
-    return {"training": TRAINING_VERSION, **{name: version(name) for name in LIBRARIES}}
+def _code(ws: Workspace) -> dict[str, str]:
+    weights = {"weights": WEIGHTS_VERSION} if ws.spec.is_weighted else {}
+    return {"training": TRAINING_VERSION, **weights, **{name: version(name) for name in LIBRARIES}}

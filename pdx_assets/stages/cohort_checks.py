@@ -6,7 +6,7 @@ verdict depends on the tape alone, in whatever order months are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,7 @@ from pdx_assets.risk.checks.features import FeatureCounts, category_novelty, mis
 from pdx_assets.risk.checks.intake import cohort_volume, row_accounting
 from pdx_assets.risk.checks.performance import bad_rate_shift
 from pdx_assets.risk.cleaning import clean_features, feature_types
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.outcomes import label_rows, outcome_events
 from pdx_assets.risk.tape import CohortRows
 from pdx_assets.stages import tape, verdicts
@@ -53,23 +54,60 @@ def check_features(ws: Workspace, cohort: Month, features: pl.DataFrame) -> Sequ
 
 def check_labels(ws: Workspace, cohort: Month, labels: pl.DataFrame) -> Sequence[Verdict]:
     """The bad rate of a cohort's labels, once known, stored."""
-    bads, goods = known_counts(labels)
-    _counted(ws, "label_counts", cohort, lambda: {"bads": bads, "goods": goods})
-    earlier = []
-    if bads is not None:
+    weight = stored_weight(ws, cohort)
+    counts = known_counts(labels, weight)
+    _counted(ws, _label_kind(ws), cohort, lambda: counts)
+    earlier, weights = [], {}
+    if counts["bads"] is not None:
         for c in _before(ws, cohort):
-            counts = _labels_of(ws, c)
-            if counts["bads"] is not None:
-                earlier.append((str(c), counts["bads"], counts["goods"]))
-    return verdicts.keep(ws, "labels", cohort, [bad_rate_shift(ws.spec.checks, bads, goods, earlier)])
+            found = _labels_of(ws, c)
+            if found["bads"] is not None:
+                earlier.append((str(c), found["bads"], found["goods"]))
+                weights[str(c)] = _weights_in(found)
+    verdict = bad_rate_shift(
+        ws.spec.checks,
+        counts["bads"],
+        counts["goods"],
+        earlier,
+        weight=_weights_in(counts),
+        earlier_weights={c: w for c, w in weights.items() if w is not None},
+    )
+    return verdicts.keep(ws, "labels", cohort, [verdict])
 
 
-def known_counts(labels: pl.DataFrame) -> tuple[int | None, int | None]:
-    """Bads and goods among the newest label versions; None, None while any loan's label is unknown."""
+def _label_kind(ws: Workspace) -> str:
+    return "weighted_label_counts" if ws.spec.is_weighted else "label_counts"
+
+
+def stored_weight(ws: Workspace, cohort: Month) -> pl.DataFrame | None:
+    """loan_id and weight of a cohort's clean_features; None where the portfolio declares no weight."""
+    if not ws.spec.is_weighted:
+        return None
+    return ws.lake.scan_months("clean_features", [cohort], columns=["loan_id", "weight"]).collect()
+
+
+def known_counts(labels: pl.DataFrame, weight: pl.DataFrame | None = None) -> dict[str, Any]:
+    """Bads and goods among the newest label versions; None each while any loan's label is unknown.
+
+    Args:
+        labels: label rows of a cohort.
+        weight: loan_id and weight of its loans; then :class:`ClassWeights` of the labelled ones, as ``weight``.
+    """
     newest = labels.filter(pl.col("superseded_from").is_null())
     if not newest.height or (newest["status"] == "unknown").any():
-        return None, None
-    return int((newest["label"] == 1).sum()), int((newest["label"] == 0).sum())
+        return {"bads": None, "goods": None}
+    counts: dict[str, Any] = {
+        "bads": int((newest["label"] == 1).sum()),
+        "goods": int((newest["label"] == 0).sum()),
+    }
+    if weight is not None:
+        known = newest.filter(pl.col("label").is_not_null()).join(weight, on="loan_id")
+        counts["weight"] = asdict(ClassWeights.of(known["label"].to_numpy(), known["weight"].to_numpy()))
+    return counts
+
+
+def _weights_in(counts: Mapping[str, Any]) -> ClassWeights | None:
+    return ClassWeights(**counts["weight"]) if "weight" in counts else None
 
 
 def _before(ws: Workspace, cohort: Month) -> list[Month]:
@@ -91,10 +129,12 @@ def _labels_of(ws: Workspace, cohort: Month) -> dict[str, Any]:
         rows = opened.cohort(cohort)
         # Not by the stage's own functions: they keep what a table was made from, and no table is made here.
         events = outcome_events(ws.spec, rows.loans, rows.performance, opened.as_of)
-        bads, goods = known_counts(label_rows(ws.spec, cohort, rows.loans, events, opened.as_of))
-        return {"bads": bads, "goods": goods}
+        weight = None
+        if ws.spec.is_weighted:
+            weight = clean_features(ws.spec, rows.loans).select("loan_id", "weight")
+        return known_counts(label_rows(ws.spec, cohort, rows.loans, events, opened.as_of), weight)
 
-    return _counted(ws, "label_counts", cohort, count)
+    return _counted(ws, _label_kind(ws), cohort, count)
 
 
 def _counted(ws: Workspace, kind: str, cohort: Month, count: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from pdx_assets.risk.errors import DecisionError, HomeError, MissingMonthError
 from pdx_assets.risk.events import Event, obeyed_sha256, rollback_in_force
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.summary import evaluate
+from pdx_assets.risk.metrics.weights import EffectiveSizes
 from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decision_document, incumbent_of, rolled_back
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
-from pdx_assets.risk.windows import otv_months
+from pdx_assets.risk.windows import WEIGHTED, otv_months
 from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.governance import events, overruled
 from pdx_assets.stages.made import keep_made_from
@@ -23,6 +24,9 @@ from pdx_assets.stages.record import decisions, record, versions
 from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores, score_hash
 from pdx_assets.stages.windows import otv_loans, window
 from pdx_assets.stages.workspace import Workspace
+
+OTV_SHOWN = ("sha256", "first", "last", "loans", "bads", "goods", "bad_rate", *WEIGHTED)
+"""What ``otv_scores`` tells of its window."""
 
 
 def pointers(ws: Workspace, production: Month) -> list[dict[str, Any]]:
@@ -88,7 +92,7 @@ def measure_otv(ws: Workspace, production: Month) -> tuple[dict[str, Any], float
     ws.lake.create_document("otv_windows", manifest["otv"]["sha256"], {**manifest["otv"], "label": manifest["label"]})
     document = {
         "production_month": str(production),
-        "otv": {k: manifest["otv"][k] for k in ("sha256", "first", "last", "loans", "bads", "goods", "bad_rate")},
+        "otv": {k: v for k, v in manifest["otv"].items() if k in OTV_SHOWN},
         "features_sha256": {m["cohort"]: m["features_sha256"] for m in manifest["otv"]["months"]},
         "metrics": found.metrics,
         "score_sha256": found.hashes,
@@ -187,6 +191,9 @@ def propose(
         otv_months=otv_months(ws.spec, production),
         bads=measured["otv"]["bads"],
         goods=measured["otv"]["goods"],
+        effective=EffectiveSizes(*(measured["otv"][k] for k in ("effective_bads", "effective_goods")))
+        if "effective_bads" in measured["otv"]
+        else None,
         fresh=tuple(_candidate(p, measured["metrics"], metric) for p in month_pointers if p["status"] == "bundle"),
         incumbent=incumbent,
         failed={f"{p['strategy']} {p['algorithm']}": p["reason"] for p in month_pointers if p["status"] == "tombstone"},

@@ -12,13 +12,11 @@ from pdx_assets.risk.checks.cut_off import cut_off_shift
 from pdx_assets.risk.checks.drift import Moved, feature_psi, score_psi
 from pdx_assets.risk.checks.performance import auc_decay, calibration, champion_against_baseline, otv_discrimination
 from pdx_assets.risk.metrics.auc_error import AucEstimate, auc_estimate, expected_error
-from pdx_assets.risk.metrics.weights import effective_sizes
 from pdx_assets.risk.policy import in_charge_problem
 from pdx_assets.stages import verdicts
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
-from pdx_assets.stages.windows import otv_loans, window
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -27,7 +25,7 @@ def check_decision(ws: Workspace, production: Month, decision: Mapping[str, Any]
     problem = in_charge_problem(decision)
     found = [
         judged(SOMEONE_IN_CHARGE, problem is not None, problem or decision["reason"]),
-        otv_discrimination(ws.spec.checks, _on_otv(ws, production, decision)),
+        otv_discrimination(ws.spec.checks, _on_otv(decision)),
         cut_off_shift(ws.spec.decision, decision["at_cut_off"]),
     ]
     return verdicts.keep(ws, "champion", production, found)
@@ -68,14 +66,14 @@ def check_performance(ws: Workspace, production: Month) -> Sequence[Verdict]:
     if baseline in pds and baseline != champion:
         difference = auc_estimate(label, pds[champion], pds[baseline], weight)
     found = [
-        auc_decay(limits, _on_otv(ws, production, decision), auc_estimate(label, pds[champion], None, weight)),
+        auc_decay(limits, _on_otv(decision), auc_estimate(label, pds[champion], None, weight)),
         calibration(limits, label, pds[champion], weight),
         champion_against_baseline(limits, difference, same=baseline == champion),
     ]
     return verdicts.keep(ws, "production_performance", production, found)
 
 
-def _on_otv(ws: Workspace, production: Month, decision: Mapping[str, Any]) -> AucEstimate | None:
+def _on_otv(decision: Mapping[str, Any]) -> AucEstimate | None:
     """The champion's recorded AUC on OTV, with the error of an AUC of that size among so many loans.
 
     From the record and not from the loans: a tape revised since must not change what was promised.
@@ -83,11 +81,7 @@ def _on_otv(ws: Workspace, production: Month, decision: Mapping[str, Any]) -> Au
     champion, contest = decision["champion"], decision["contest"]
     if champion is None or champion["score"] is None:
         return None
-    bads, goods = float(contest["bads"]), float(contest["goods"])
-    if ws.spec.is_weighted:
-        loans = otv_loans(ws, window(ws, "fixed_window", production))
-        sizes = effective_sizes(loans["label"].to_numpy(), loans["weight"].to_numpy())
-        bads, goods = sizes.bads, sizes.goods
+    bads, goods = (float(contest.get(f"effective_{of_class}", contest[of_class])) for of_class in ("bads", "goods"))
     if min(bads, goods) < 1:
         return None
     return AucEstimate(champion["score"], expected_error(champion["score"], bads, goods), bads, goods)

@@ -51,6 +51,16 @@ def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, d
     return scores, decision, seconds
 
 
+def mean_pd(ws: Workspace, production: Month, scores: pl.DataFrame) -> float:
+    """Mean of ``production_scores``, by weight where the portfolio declares one; 0 without loans."""
+    if not ws.spec.is_weighted:
+        return float(scores["pd"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+    loans = ws.lake.scan_months("clean_features", [production], columns=["loan_id", "weight"]).collect()
+    joined = scores.join(loans, on="loan_id").sort("loan_id")
+    pd, weight = (joined[name].cast(pl.Float64).to_numpy() for name in ("pd", "weight"))
+    return float((pd * weight).sum() / weight.sum()) if len(pd) else 0.0
+
+
 def is_measurable(ws: Workspace, production: Month) -> bool:
     """Whether the month's own labels are known on the tape."""
     if production not in ws.lake.contents("labels"):

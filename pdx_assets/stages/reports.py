@@ -50,6 +50,7 @@ def write_drift_report(ws: Workspace, production: Month) -> Report:
         current,
         numbers=[SCORE, *ws.spec.number_features],
         categories=ws.spec.category_features,
+        weight=_weight(ws),
         title=f"{ws.spec.title or ws.spec.name}: loans of {production} against the champion's development window, "
         f"{months[0]} to {months[-1]}",
     )
@@ -72,12 +73,17 @@ def psi_history(ws: Workspace, production: Month) -> tuple[list[str], dict[str, 
     return keys, series | {name: [document["psi"].get(name) for document in documents] for name in names}
 
 
+def _weight(ws: Workspace) -> str | None:
+    return "weight" if ws.spec.is_weighted else None
+
+
 def _loans(ws: Workspace, digest: str, cohorts: list[Month]) -> pl.DataFrame:
     """Features and the champion's PD of some cohorts as they are now, sorted by cohort and loan."""
     held = ws.lake.contents("clean_features")
     hashes = {cohort: held[cohort].sha256 for cohort in cohorts if cohort in held}
     ensure_scores(ws, [digest], hashes).require_all()
-    columns = [*KEYS, *ws.spec.number_features, *ws.spec.category_features]
+    weight = _weight(ws)
+    columns = [*KEYS, *([weight] if weight else []), *ws.spec.number_features, *ws.spec.category_features]
     features = ws.lake.scan_months("clean_features", cohorts, columns=columns).collect()
     scores = read_scores(ws, [digest], hashes).select(*KEYS, pl.col("pd").alias(SCORE))
     return features.join(scores, on=KEYS).sort(KEYS)

@@ -163,7 +163,7 @@ def _cohorts(ws: Workspace, months: Iterable[Month], versions: Mapping[str, int 
     if not here:
         empty = pl.DataFrame(schema={"cohort": pl.String, "loan_id": pl.String, "status": pl.String})
         return Cohorts({}, empty, empty, refused, waived)
-    keys = ["cohort", "loan_id"]
+    keys = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else [])]
     return Cohorts(
         features={m: held[m].sha256 for m in here},
         labels=ws.lake.scan_months("labels", here, version=versions["labels"]).collect(),

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pdx_assets.orchestration.assets.tape import _label_metadata
+from pdx_assets.orchestration.assets.windows import _window_metadata
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.metrics.auc_error import expected_error
 from pdx_assets.risk.metrics.stability import CategoryBins, NumberBins
+from pdx_assets.risk.metrics.weights import effective_sizes
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages import reports
+from pdx_assets.stages.cohort_checks import stored_weight
+from pdx_assets.stages.decision import propose
 from pdx_assets.stages.monitoring import champion_and_window
+from pdx_assets.stages.production import mean_pd, production_scores
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
+from pdx_assets.stages.windows import otv_loans
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.orchestration.conftest import run_all
 from pdx_assets_tests.small_portfolio import small_attributes
@@ -101,3 +111,65 @@ def test_the_contest_and_the_cut_off_count_every_loan_by_its_amount(weighted: Wo
     assert rate is not None
     # The lowest PD at which that share of the money is lent: the last loan approved crosses it.
     assert rate <= share < rate + money.max() / money.sum()
+
+
+def test_windows_and_decisions_tell_effective_sizes(weighted: Workspace) -> None:
+    manifest = weighted.lake.get_document("window_fixed_window", str(P0))
+    loans = otv_loans(weighted, manifest)
+    sizes = effective_sizes(loans["label"].to_numpy(), loans["weight"].to_numpy())
+    decision = find_decision(weighted, P0)
+    assert decision is not None
+    for said in (manifest["otv"], weighted.lake.get_document("otv_scores", str(P0))["otv"], decision["contest"]):
+        assert said["effective_bads"] == pytest.approx(sizes.bads)
+        assert said["effective_goods"] == pytest.approx(sizes.goods)
+    assert sizes.bads < 0.9 * decision["contest"]["bads"], "the weights matter here"
+    rate = np.average(loans["label"].to_numpy(), weights=loans["weight"].to_numpy())
+    assert manifest["otv"]["weighted_bad_rate"] == pytest.approx(rate)
+    checks = weighted.lake.get_document("checks/champion", str(P0))["verdicts"]
+    (floor,) = (v for v in checks if v["code"] == "otv_discrimination")
+    error = expected_error(decision["champion"]["score"], sizes.bads, sizes.goods)
+    assert floor["numbers"]["standard error of OTV AUC"] == pytest.approx(error)
+
+
+def test_a_contest_needs_effective_bads(weighted: Workspace) -> None:
+    decision = find_decision(weighted, P0)
+    assert decision is not None
+    between = int(decision["contest"]["effective_bads"]) + 1
+    assert between <= decision["contest"]["bads"], "enough by count, too few by weight"
+    rules = weighted.spec.decision.model_copy(update={"min_bads": between})
+    ws = replace(weighted, spec=weighted.spec.model_copy(update={"decision": rules}))
+    proposed = propose(ws, P0, [], [])
+    assert proposed["decision"] == "vacant" and "by weight as good as" in proposed["reason"]
+
+
+def test_the_bad_rate_check_and_what_is_shown_count_by_weight(weighted: Workspace) -> None:
+    cohort = Month(2021, 6)
+    labels = weighted.lake.scan_months("labels", [cohort]).filter(pl.col("superseded_from").is_null()).collect()
+    loans = labels.filter(pl.col("label").is_not_null()).join(features(weighted, [cohort]), on="loan_id")
+    rate = np.average(loans["label"].to_numpy(), weights=loans["weight"].to_numpy())
+    (verdict,) = weighted.lake.get_document("checks/labels", str(cohort))["verdicts"]
+    assert verdict["numbers"]["bad rate"] == pytest.approx(rate)
+    assert _label_metadata(labels, stored_weight(weighted, cohort))["bad_rate"] == round(rate, 4)
+
+    scores, _, _ = production_scores(weighted, P0)
+    joined = scores.join(features(weighted, [P0]).select("loan_id", "weight"), on="loan_id")
+    pd, weight = (joined[name].to_numpy().astype(float) for name in ("pd", "weight"))
+    assert mean_pd(weighted, P0, scores) == pytest.approx(np.average(pd, weights=weight), abs=1e-12)
+    assert mean_pd(weighted, P0, scores) != pytest.approx(pd.mean(), abs=1e-5)
+
+
+def test_window_metadata_shows_the_weighted_rate(weighted: Workspace) -> None:
+    manifest = weighted.lake.get_document("window_fixed_window", str(P0))
+    shown = _window_metadata(manifest)
+    part = manifest["otv"]
+    assert shown["otv_bad_rate"] == round(part["weighted_bad_rate"], 4)
+    assert f"{100 * part['weighted_bad_rate']:.1f} % by weight" in shown["OTV"]
+    record = shown["OTV by cohort"].records[0].data
+    assert record["effective bads"] == f"{part['months'][0]['effective_bads']:,.1f}"
+
+
+def test_the_drift_report_draws_by_weight(weighted: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+    monkeypatch.setattr(reports, "drift_report", lambda *frames, **how: seen.update(how, frames=frames) or "page")
+    reports.write_drift_report(weighted, P0)
+    assert seen["weight"] == "weight" and all("weight" in frame.columns for frame in seen["frames"])

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pdx_assets.risk.drift_report import drift_report
+from pdx_assets.risk.drift_report import MAX_LOANS, drift_report, thinned
 from pdx_assets.risk.errors import PdxError
 
 
@@ -39,3 +39,28 @@ def test_an_empty_sample_is_refused() -> None:
         drift_report(sample(10, 1), sample(10, 1).clear(), numbers=["income"], categories=[], title="")
     with pytest.raises(PdxError, match=r"lacks \['age'\]"):
         drift_report(sample(10, 1), sample(10, 1), numbers=["age"], categories=[], title="")
+
+
+def test_a_weighted_sample_is_there_in_proportion_to_its_weight() -> None:
+    loans = pl.DataFrame({"income": np.arange(50_000), "weight": np.where(np.arange(50_000) % 5 == 0, 16.0, 1.0)})
+    plain, weighted = thinned(loans), thinned(loans, "weight")
+    assert plain.height == 16_667 and weighted.height == MAX_LOANS
+    assert (weighted["weight"] == 16).mean() == pytest.approx(0.8, abs=0.01)
+    assert weighted["income"].is_sorted()
+    assert weighted["income"].mean() == pytest.approx(25_000, rel=0.01)
+    small = loans.head(10)
+    assert thinned(small)["income"].to_list() == small["income"].to_list()
+    assert thinned(small.with_columns(weight=pl.lit(3.0)), "weight")["income"].to_list() == small["income"].to_list()
+
+
+def test_a_report_of_weighted_loans_is_of_the_book() -> None:
+    """The sample's riskier half stands for a tenth of the book; the month is the book itself."""
+    rng = np.random.default_rng(2)
+    income = np.concatenate([rng.normal(0, 1, 2000), rng.normal(3, 1, 2000)])
+    sampled = pl.DataFrame({"income": income, "weight": np.repeat([9.0, 1.0], 2000)})
+    book = pl.DataFrame({"income": np.concatenate([rng.normal(0, 1, 3600), rng.normal(3, 1, 400)]), "weight": 1.0})
+    found = []
+    for weight in (None, "weight"):
+        page = drift_report(sampled, book, numbers=["income"], categories=[], title="t", weight=weight)
+        found.append("Dataset Drift is NOT detected" in page)
+    assert found == [False, True]

@@ -437,7 +437,11 @@ def test_calibration_table_counts_every_loan_once_and_never_parts_ties() -> None
         assert band.n_loans == here.sum()
         assert band.bad_rate == pytest.approx(np.average(label[here], weights=weight[here]), **TIGHT)
         assert band.mean_pd == pytest.approx(np.average(pd[here], weights=weight[here]), **TIGHT)
-        assert band.effective_size == pytest.approx(weight[here].sum() ** 2 / (weight[here] ** 2).sum(), **TIGHT)
+        # The linearized variance of a weighted share, whose effective size is that of an unweighted one.
+        variance = (weight[here] ** 2 * (label[here] - band.bad_rate) ** 2).sum() / weight[here].sum() ** 2
+        if 0 < band.bad_rate < 1:
+            expected = band.bad_rate * (1 - band.bad_rate) / variance
+            assert band.effective_size == pytest.approx(expected, **TIGHT)
         assert band.bad_rate_low <= band.bad_rate <= band.bad_rate_high
 
 
@@ -497,7 +501,7 @@ def test_score_table_sums_rows() -> None:
     assert table.pd.tolist() == [0.0, 0.5]
     assert table.bads.tolist() == [0, 5]
     assert table.goods.tolist() == [1.5, 0]
-    assert table.squares.tolist() == [1.25, 13]
+    assert (table.bad_squares + table.good_squares).tolist() == [1.25, 13]
     assert table.loans.tolist() == [2, 2]
     assert not math.copysign(1, table.pd[0]) < 0
 

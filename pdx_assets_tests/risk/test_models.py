@@ -297,3 +297,31 @@ def test_the_algorithms_are_registered_by_the_names_of_the_spec() -> None:
     from pdx_assets.risk.spec import AlgorithmName
 
     assert tuple(REGISTERED) == get_args(AlgorithmName)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_weights_that_are_all_the_same_are_no_weights_to_the_bit(name: str) -> None:
+    made = [
+        train(name, Sample(TRAIN.matrix, TRAIN.label, w), ITV, {}, seed=3)
+        for w in (None, np.ones(len(TRAIN), np.float32), np.full(len(TRAIN), 4, np.float32))
+    ]
+    for model in made[1:]:
+        assert model.predict_pd(LATER.matrix).tolist() == made[0].predict_pd(LATER.matrix).tolist()
+        assert model.importances == made[0].importances
+        assert model.preprocessing.as_dict() == made[0].preprocessing.as_dict()
+
+
+def test_importances_are_by_weight() -> None:
+    """``a`` varies among loans that hardly count, ``b`` among those that do."""
+    rng = np.random.default_rng(4)
+    light = np.arange(2400) % 2 == 0
+    X = np.where(np.column_stack([light, ~light]), rng.standard_normal((2400, 2)), 0).astype(np.float32)
+    label = rng.random(2400) < 1 / (1 + np.exp(2 - X.sum(axis=1)))
+    weight = np.where(light, 0.05, 1).astype(np.float32)
+    for name in ("logistic_regression", "neural_network"):
+        plain, weighted = (
+            train(name, numbers_only(X, label, w), numbers_only(X, label, w), {}, seed=1).importances
+            for w in (None, weight)
+        )
+        first, second = numbers_only(X, label).matrix.number_names
+        assert weighted.get(first, 0) < 0.75 * plain[first] and weighted[second] > plain[second]

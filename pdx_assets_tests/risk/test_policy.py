@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, MissingMonthError
 from pdx_assets.risk.hashing import canonical_json, document_sha256
+from pdx_assets.risk.metrics.weights import EffectiveSizes
 from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decision_document, incumbent_of, paper
 from pdx_assets.risk.spec import Decision
 from pdx_assets_tests.risk import small_tape
@@ -303,3 +304,18 @@ def test_a_vacant_month_is_recorded_too() -> None:
     assert (found["decision"], found["champion"], found["incumbent"]) == ("vacant", None, None)
     assert isinstance(choice, Choice)
     assert POLICIES["paper"] is paper
+
+
+def test_a_weighted_contest_counts_effective_sizes() -> None:
+    """100 bads of which three carry most of the weight are no basis for a contest; 31 effective ones are."""
+    counted = contest([0.7], 0.6)
+    few = dataclasses.replace(counted, effective=EffectiveSizes(bads=9.4, goods=800.0))
+    choice = paper(few, RULES)
+    assert choice.verdict == "no_contest"
+    assert "100 bads and 1000 goods, by weight as good as 9.4 and 800.0, fewer than the 30 and 30" in choice.reason
+    enough = dataclasses.replace(counted, effective=EffectiveSizes(bads=31.0, goods=800.0))
+    assert paper(enough, RULES) == paper(counted, RULES)
+    spec = small_tape.spec()
+    documents = [decision_document(spec, c, paper(c, RULES), inputs={}, at_cut_off={}) for c in (counted, enough)]
+    assert "effective_bads" not in documents[0]["contest"]
+    assert documents[1]["contest"] == documents[0]["contest"] | {"effective_bads": 31.0, "effective_goods": 800.0}

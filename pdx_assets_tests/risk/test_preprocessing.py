@@ -123,3 +123,22 @@ def test_inputs_are_taken_by_name_and_the_description_is_json() -> None:
     assert described["flagged"] == ["income", "debt"]
     assert described["levels"]["purpose"] == ["", "car", "house", "école"]
     assert described["standardized"]["age"]["std"] == pytest.approx(1, abs=0.1)
+
+
+def test_a_weight_of_3_is_the_loan_three_times() -> None:
+    inputs = matrix(600, 5)
+    times = np.random.default_rng(5).integers(1, 4, 600)
+    weighted = Preprocessing.fit(inputs, standardize=True, weight=times.astype(np.float32))
+    repeated = Preprocessing.fit(inputs.rows(np.repeat(np.arange(600), times)), standardize=True)
+    assert weighted.mean is not None and repeated.mean is not None and weighted.std is not None
+    np.testing.assert_allclose(weighted.mean, repeated.mean, rtol=1e-6)
+    np.testing.assert_allclose(weighted.std, repeated.std, rtol=1e-6)
+    assert weighted.levels == repeated.levels and weighted.columns == repeated.columns
+
+
+def test_a_category_is_rare_by_weight() -> None:
+    levels = ["a"] * 90 + ["b"] * 10
+    train = loans([[]] * 100, [[level] for level in levels])
+    weight = np.where(np.array(levels) == "a", 10, 0.5).astype(np.float32)
+    assert Preprocessing.fit(train, standardize=False).levels == (("a", "b"),)
+    assert Preprocessing.fit(train, standardize=False, weight=weight).levels == (("a",),), "5 of 905 is 0.6 %"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pdx_assets.risk.hashing import canonical_json
 from pdx_assets.risk.outcomes import LABEL_SCHEMA
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.windows import (
+    WEIGHTED,
     Cohorts,
     assemble_development,
     build_manifest,
@@ -420,3 +422,23 @@ def test_assembly_does_not_depend_on_row_order() -> None:
     for a, b in ((one.train, two.train), (one.itv, two.itv)):
         np.testing.assert_array_equal(a.matrix.numbers, b.matrix.numbers)
         np.testing.assert_array_equal(a.label, b.label)
+
+
+def test_a_weighted_manifest_tells_bads_and_goods_by_weight_beside_the_counts() -> None:
+    spec = plan(d=2, o=1, g=12, p0="2017-07")
+    cohorts = book(spec, Month(2016, 1), Month(2016, 6))
+    plain = build_manifest(spec, "fixed_window", spec.p0, cohorts, seed=0)
+    weight = [1.0 if int(i.rsplit("-", 1)[1]) < 2 else 10.0 + int(i[-1]) for i in cohorts.loans["loan_id"]]
+    weighted = replace(cohorts, loans=cohorts.loans.with_columns(weight=pl.Series(weight)))
+    manifest = build_manifest(spec, "fixed_window", spec.p0, weighted, seed=0)
+    for part in ("development", "otv"):
+        parts = ([made[part], *made[part]["months"]] for made in (manifest, plain))
+        for shown, month in zip(*parts, strict=True):
+            kept = {k: v for k, v in shown.items() if k not in (*WEIGHTED, "months")}
+            assert kept == {k: v for k, v in month.items() if k != "months"}, "counts and hashes stay"
+            assert not set(WEIGHTED) & set(month)
+        first = manifest[part]["months"][0]
+        goods = np.array(weight[2:LOANS_A_MONTH])
+        assert first["weighted_bad_rate"] == pytest.approx(2 / (2 + goods.sum()))
+        assert first["effective_bads"] == pytest.approx(2)
+        assert first["effective_goods"] == pytest.approx(goods.sum() ** 2 / (goods**2).sum())

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from pdx_assets.orchestration.assets.common import asset_options
 from pdx_assets.orchestration.checks import check_results, check_specs
@@ -51,14 +50,15 @@ def production_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         **asset_options(spec, "production", kinds={"onnx", "deltalake"}),
     )
     def production_scores(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        ws, production = Workspace.of(spec), Month.parse(context.partition_key)
         try:
-            scores, decision, seconds = stage.production_scores(Workspace.of(spec), Month.parse(context.partition_key))
+            scores, decision, seconds = stage.production_scores(ws, production)
         except (NotYetKnownError, DecisionError) as error:
             # Not yet on the tape, or nobody in charge: skipped; the champion's own check says so loudly.
             context.log.warning(str(error))
             return
         champion = decision["champion"]
-        mean_pd = float(scores["pd"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+        mean_pd = stage.mean_pd(ws, production, scores)
         yield dg.MaterializeResult(
             value=scores,
             data_version=dg.DataVersion(content_sha256(scores)),

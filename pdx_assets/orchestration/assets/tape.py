@@ -28,10 +28,11 @@ from pdx_assets.risk.checks.catalogue import (
 )
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.hashing import content_sha256
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.stages import tape as stage
-from pdx_assets.stages.cohort_checks import check_features, check_labels, check_rows
+from pdx_assets.stages.cohort_checks import check_features, check_labels, check_rows, stored_weight
 from pdx_assets.stages.made import TAPE_VERSION
 from pdx_assets.stages.workspace import Workspace
 
@@ -137,18 +138,21 @@ def tape_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         yield dg.MaterializeResult(
             value=rows,
             data_version=dg.DataVersion(content_sha256(rows)),
-            metadata=_label_metadata(rows),
+            metadata=_label_metadata(rows, stored_weight(ws, cohort)),
             check_results=check_results(ws, cohort, check_labels(ws, cohort, rows)),
         )
 
     return [raw_loans, clean_features, outcomes, labels]
 
 
-def _label_metadata(rows: pl.DataFrame) -> dict[str, Any]:
+def _label_metadata(rows: pl.DataFrame, weight: pl.DataFrame | None) -> dict[str, Any]:
     latest = rows.filter(pl.col("superseded_from").is_null())
     counts = latest.group_by("status").agg(pl.len().alias("loans")).sort("status")
-    known = latest["label"].drop_nulls()
-    rate = float((known == 1).sum() / len(known)) if len(known) else None
+    known = latest.filter(pl.col("label").is_not_null())
+    if weight is not None:
+        known = known.join(weight, on="loan_id")
+    weights = ClassWeights.of(known["label"].to_numpy(), None if weight is None else known["weight"].to_numpy())
+    rate = weights.bad_rate
     return {
         "Labels": table(["status", "loans"], counts.iter_rows()),
         "Bad rate": percent(rate) or "not known yet",

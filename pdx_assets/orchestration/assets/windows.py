@@ -16,7 +16,7 @@ from pdx_assets.risk.checks.catalogue import LABEL_FIREWALL, LEAKS
 from pdx_assets.risk.errors import FirewallError, LeakError, NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec, Strategy
-from pdx_assets.risk.windows import MANIFEST_VERSION
+from pdx_assets.risk.windows import MANIFEST_VERSION, WEIGHTED
 from pdx_assets.stages.leaks import current_rows
 from pdx_assets.stages.windows import make_window
 from pdx_assets.stages.workspace import Workspace
@@ -131,6 +131,10 @@ def _firewall(manifest: dict[str, Any]) -> Verdict:
     )
 
 
+def _weighted(month: dict[str, Any], shown: list[str]) -> list[str | None]:
+    return [percent(month[w]) if w == "weighted_bad_rate" else f"{month[w]:,.1f}" for w in shown]
+
+
 def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     counted = ("cohort", "loans", "bads", "goods", "indeterminate")
     parts = {"Development": manifest["development"], "OTV": manifest["otv"]}
@@ -141,10 +145,12 @@ def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
         waived = ([w["cohort"], w["check"], w["by"], w["at"][:10], w["reason"]] for w in manifest["waived"])
         metadata["Used under a waiver"] = table(["cohort", "check", "waived by", "on", "reason"], waived)
     for name, part in parts.items():
-        rows = ([*(m[c] for c in counted), percent(m["bad_rate"])] for m in part["months"])
-        metadata[f"{name} by cohort"] = table([*counted, "bad rate"], rows)
+        shown = [w for w in WEIGHTED if w in part]
+        rows = ([*(m[c] for c in counted), percent(m["bad_rate"]), *_weighted(m, shown)] for m in part["months"])
+        metadata[f"{name} by cohort"] = table([*counted, "bad rate", *(w.replace("_", " ") for w in shown)], rows)
     for name, part in parts.items():
         prefix = name.lower()
-        metadata |= {f"{prefix}_loans": part["loans"], **plotted({f"{prefix}_bad_rate": part["bad_rate"]})}
+        rate = part.get("weighted_bad_rate", part["bad_rate"])
+        metadata |= {f"{prefix}_loans": part["loans"], **plotted({f"{prefix}_bad_rate": rate})}
         metadata[f"{prefix}_sha256"] = part["sha256"]
     return metadata

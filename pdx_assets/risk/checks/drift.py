@@ -18,11 +18,16 @@ features and the score of the month jointly:
   independence. A joint permutation of rows (Westfall and Young) would gain a little power from that dependence and
   cost a pass over all rows for every draw.
 
-Loans are taken as independent of each other. Sample weights enter by Kish's effective sizes, counts rounded.
+Loans are taken as independent of each other. Sample weights enter by Kish's effective sizes of the two samples, counts
+rounded: over bads and goods together, since a month's labels are not known yet, which is Rao and Scott's first-order
+correction with one design effect for all bins. The bins of both samples together count each by its effective size, so
+that weights on two scales (a sample drawn by outcome, and a month whose outcomes are to come) do not make one sample
+vanish.
 
 Sources: Yurdakul and Naranjo 2020, "Statistical properties of the population stability index", Journal of Risk Model
 Validation 14(4), for the law of the PSI; Patefield 1981, doi:10.2307/2346669, for the permutation law of a table with
-fixed margins; Holm 1979, https://www.jstor.org/stable/4615733.
+fixed margins; Holm 1979, https://www.jstor.org/stable/4615733; Rao and Scott 1981, "The analysis of categorical data
+from complex sample surveys", Journal of the American Statistical Association 76(374).
 """
 
 from __future__ import annotations
@@ -201,7 +206,10 @@ def _chance(of: Binned, level: float, draws: int) -> tuple[float, float]:
 
 
 def _joined(before: Floats | None, now: Floats | None) -> Floats | None:
-    return None if before is None or now is None else np.concatenate((before, now))
+    """Weights of both samples, each adding up to its effective size."""
+    if before is None or now is None:
+        return None
+    return np.concatenate([w * (effective_size(w) / w.sum(dtype=np.float64)) if w.size else w for w in (before, now)])
 
 
 def _size(loans: int, weight: Floats | None) -> float:

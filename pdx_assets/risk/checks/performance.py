@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 
 from numpy.typing import ArrayLike
 
@@ -17,22 +19,32 @@ from pdx_assets.risk.checks.catalogue import (
 from pdx_assets.risk.checks.chance import above, holm, jeffreys, same_share
 from pdx_assets.risk.metrics.auc_error import MIN_CLASS, AucEstimate
 from pdx_assets.risk.metrics.calibration import Band, calibration_table
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.spec import Checks
 
 BANDS = 10
 
 
 def bad_rate_shift(
-    limits: Checks, bads: int | None, goods: int | None, earlier: Sequence[tuple[str, int, int]]
+    limits: Checks,
+    bads: int | None,
+    goods: int | None,
+    earlier: Sequence[tuple[str, int, int]],
+    *,
+    weight: ClassWeights | None = None,
+    earlier_weights: Mapping[str, ClassWeights] | None = None,
 ) -> Verdict:
     """Whether a newly known cohort's bad rate is ``bad_rate_shift`` off that of the cohorts before it, beyond chance.
 
     The move is relative (0.25: a rate of 8 % that becomes 10 %), up or down: a fall is as likely a broken feed as good
-    news. Chance is Fisher's exact test, two-sided, at ``false_alarm_rate``.
+    news. Chance is Fisher's exact test, two-sided, at ``false_alarm_rate``. Where loans are weighted, the rates are
+    weighted, and the test is on ``ClassWeights.rate_size`` loans at those rates, rounded.
 
     Args:
-        bads, goods: of the cohort; None while its labels are not known.
+        bads, goods: of the cohort, in rows; None while its labels are not known.
         earlier: (cohort, bads, goods) of the cohorts before it that are known, in order.
+        weight: of the cohort's labelled loans; None where loans are not weighted.
+        earlier_weights: the same by earlier cohort.
     """
     if bads is None or goods is None:
         return not_applicable(BAD_RATE_SHIFT, "the cohort's labels are not known yet")
@@ -43,7 +55,14 @@ def bad_rate_shift(
     past_bads = sum(b for _, b, _ in trailing)
     past_loans = sum(b + g for _, b, g in trailing)
     now, past = bads / (bads + goods), past_bads / past_loans
-    p = same_share(bads, bads + goods, past_bads, past_loans)
+    tested = (bads, bads + goods, past_bads, past_loans)
+    rates = {month: b / (b + g) for month, b, g in trailing}
+    if weight is not None and earlier_weights is not None:
+        before = reduce(add, (earlier_weights[month] for month, _, _ in trailing))
+        now, past = weight.bad_rate or 0.0, before.bad_rate or 0.0
+        rates = {month: earlier_weights[month].bad_rate or 0.0 for month in rates}
+        tested = (*_as_counts(weight, before), *_as_counts(before, weight))
+    p = same_share(*tested)
     failed = p <= limits.false_alarm_rate and abs(now - past) >= limits.bad_rate_shift * past
     return judged(
         BAD_RATE_SHIFT,
@@ -52,7 +71,7 @@ def bad_rate_shift(
         f"(p {p:.3f}; limit a change by {percent(limits.bad_rate_shift)} of it)",
         numbers={"bad rate": now, "bad rate before": past, "p": p},
         columns=("cohort", "bads", "loans", "bad rate"),
-        rows=[(month, b, b + g, percent(b / (b + g))) for month, b, g in reversed(trailing)],
+        rows=[(month, b, b + g, percent(rates[month])) for month, b, g in reversed(trailing)],
     )
 
 
@@ -135,15 +154,15 @@ def calibration(limits: Checks, label: ArrayLike, pd: ArrayLike, weight: ArrayLi
     Args:
         label: (n,) 1 bad, 0 good.
         pd: (n,) the champion's.
-        weight: (n,) or None; enters by effective sizes.
+        weight: (n,) or None; enters by the bands' ``test_size``.
     """
     overall = calibration_table(label, pd, weight, bands=1)
-    if not overall or overall[0].effective_size < MIN_CLASS:
+    if not overall or overall[0].test_size < MIN_CLASS:
         return not_applicable(CALIBRATION, f"fewer than {MIN_CLASS} labelled loans with a PD")
     named: list[tuple[str, Band]] = [("all loans", overall[0])]
     bands = calibration_table(label, pd, weight, bands=BANDS)
     named += [(f"{percent(b.pd_from)} to {percent(b.pd_to)}", b) for b in bands]
-    chances = holm([jeffreys(b.bad_rate * b.effective_size, b.effective_size, b.mean_pd) for _, b in named])
+    chances = holm([jeffreys(b.bad_rate * b.test_size, b.test_size, b.mean_pd) for _, b in named])
     called = [
         (name, b)
         for (name, b), p in zip(named, chances, strict=True)
@@ -162,6 +181,13 @@ def calibration(limits: Checks, label: ArrayLike, pd: ArrayLike, weight: ArrayLi
             for (name, b), p in zip(named, chances, strict=True)
         ],
     )
+
+
+def _as_counts(weight: ClassWeights, other: ClassWeights) -> tuple[int, int]:
+    """Bads and loans of an unweighted sample that would tell as much of the bad rate."""
+    size = weight.rate_size(weight + other)
+    loans = max(round(size), 1)
+    return min(round(size * (weight.bad_rate or 0.0)), loans), loans
 
 
 def _too_few(*estimates: AucEstimate | None) -> str:

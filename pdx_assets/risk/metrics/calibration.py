@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from pdx_assets.risk.errors import PdxError
 from pdx_assets.risk.metrics.score_table import Floats, LoanMetric, ScoreTable, tabulate
+from pdx_assets.risk.metrics.weights import ClassWeights
 
 CLIP = float(np.finfo(np.float64).eps)
 """PDs enter the log loss no nearer to 0 or 1 than this, so one certain and wrong PD costs 36, not infinity."""
@@ -36,7 +37,8 @@ class Band:
         pd_to: highest PD in the band, inclusive.
         n_loans: number of loans.
         weight: their total weight.
-        effective_size: Kish's (sum w)^2 / sum w^2; the number of loans when unweighted.
+        effective_size: behind the bad rate (:meth:`ClassWeights.rate_size`); the number of loans when unweighted.
+        test_size: behind bad rate less mean PD, were the PDs right (:func:`_test_size`); likewise.
         mean_pd: weighted mean PD: the bad rate expected.
         bad_rate: weighted bad rate observed.
         bad_rate_low: lower end of its Wilson interval on ``effective_size``.
@@ -48,6 +50,7 @@ class Band:
     n_loans: int
     weight: float
     effective_size: float
+    test_size: float
     mean_pd: float
     bad_rate: float
     bad_rate_low: float
@@ -179,7 +182,8 @@ def calibration_table(
             raise PdxError(f"bands is {bands}.", expected="at least 1")
         middle = (np.cumsum(w) - w / 2) / w.sum() if w.size else w
         band = np.minimum((middle * bands).astype(np.int64), bands - 1)
-    return tuple(_band(table, band == i, level) for i in np.unique(band))
+    whole = _weights(table)
+    return tuple(_band(table, band == i, whole, level) for i in np.unique(band))
 
 
 def wilson_interval(rate: float, size: float, level: float = 0.95) -> tuple[float, float]:
@@ -193,10 +197,34 @@ def wilson_interval(rate: float, size: float, level: float = 0.95) -> tuple[floa
     return min(max(centre - half, 0.0), rate), max(min(centre + half, 1.0), rate)
 
 
-def _band(table: ScoreTable, rows: np.ndarray, level: float) -> Band:
+def _weights(table: ScoreTable, rows: np.ndarray | slice = slice(None)) -> ClassWeights:
+    columns = (table.bads, table.goods, table.bad_squares, table.good_squares)
+    return ClassWeights(*(float(column[rows].sum()) for column in columns))
+
+
+def _test_size(pd: Floats, weight: Floats, of_class: ClassWeights, whole: ClassWeights) -> float:
+    """Loans of an unweighted sample in which bad rate less mean PD would be as uncertain, were the PDs right.
+
+    W sum w s (1 - s) / (u_b sum w s (1 - s)^2 + u_g sum w (1 - s) s^2), with s the PDs and u the burdens of bads and
+    goods: under the PDs a loan is bad with probability s and adds w (1 - s) to the difference, good with 1 - s and
+    takes away w s. With one PD it is ``rate_size`` at that PD; where PDs are spread and a good stands for many, the
+    riskiest goods decide, and it is smaller.
+    """
+    of_bads, of_goods = of_class.burdens(whole)
+    if of_bads == of_goods:
+        return float(weight.sum()) / of_bads
+    at_bads = float((weight * pd * (1 - pd) ** 2).sum())
+    at_goods = float((weight * (1 - pd) * pd**2).sum())
+    if at_bads + at_goods == 0:
+        return of_class.rate_size(whole)
+    return float(weight.sum()) * (at_bads + at_goods) / (of_bads * at_bads + of_goods * at_goods)
+
+
+def _band(table: ScoreTable, rows: np.ndarray, whole: ClassWeights, level: float) -> Band:
     pd, bads, w = table.pd[rows], table.bads[rows], table.weight[rows]
+    of_class = _weights(table, rows)
     weight = float(w.sum())
-    size = weight**2 / float(table.squares[rows].sum())
+    size = of_class.rate_size(whole)
     bad_rate = float(bads.sum()) / weight
     low, high = wilson_interval(bad_rate, size, level)
     return Band(
@@ -205,6 +233,7 @@ def _band(table: ScoreTable, rows: np.ndarray, level: float) -> Band:
         n_loans=int(table.loans[rows].sum()),
         weight=weight,
         effective_size=size,
+        test_size=_test_size(pd, w, of_class, whole),
         mean_pd=float((pd * w).sum()) / weight,
         bad_rate=bad_rate,
         bad_rate_low=low,

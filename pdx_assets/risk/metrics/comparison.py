@@ -162,9 +162,11 @@ class _Scored:
         size, mass = self.distinct.size, count * weight
         goods = np.bincount(self.place[:n_goods], weights=mass[:n_goods], minlength=size)
         bads = np.bincount(self.place[n_goods:], weights=mass[n_goods:], minlength=size)
-        squares = np.bincount(self.place, weights=mass * weight, minlength=size)
+        squared = mass * weight
+        good_squares = np.bincount(self.place[:n_goods], weights=squared[:n_goods], minlength=size)
+        bad_squares = np.bincount(self.place[n_goods:], weights=squared[n_goods:], minlength=size)
         loans = np.bincount(self.place, weights=count, minlength=size)
-        return group(self.distinct, bads, goods, squares, loans, n_bads=count.size - n_goods)
+        return group(self.distinct, (bads, goods), (bad_squares, good_squares), loans, n_bads=count.size - n_goods)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

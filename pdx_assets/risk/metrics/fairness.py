@@ -14,7 +14,7 @@ from pdx_assets.risk.errors import PdxError
 from pdx_assets.risk.metrics.score_table import Floats, ScoreTable, checked, checked_share, tabulate
 
 MIN_GOODS = 30
-"""Fewer goods than this and a group's approval rate is noise: it is left out."""
+"""Fewer goods than this (Kish's effective size) and a group's approval rate is noise: it is left out."""
 
 
 def approval_of_goods(
@@ -39,7 +39,7 @@ def approval_of_goods(
         weight: (n,) or None.
         cut_off: a PD; give this or ``approval_rate``.
         approval_rate: a share in (0, 1].
-        min_goods: groups with fewer goods are left out.
+        min_goods: groups with fewer goods, by Kish's effective size, are left out.
 
     Returns:
         Group to share in [0, 1], sorted by group.
@@ -59,7 +59,7 @@ def approval_of_goods(
     for name in sorted(set(names.tolist()) - {""}):
         goods_here = (names == name) & ~bad
         table = tabulate(bad[goods_here], pds[goods_here], None if weights is None else weights[goods_here])
-        if table.n_loans < min_goods or table.total_goods == 0:
+        if table.total_goods == 0 or table.total_goods**2 / float(table.good_squares.sum()) < min_goods:
             continue
         share = approved[np.searchsorted(everyone.pd, table.pd)]
         rates[name] = float((table.goods * share).sum()) / table.total_goods

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pdx_assets.risk.errors import PdxError
 
 Floats = NDArray[np.float64]
+Pair = tuple[NDArray[Any], NDArray[Any]]
 P = ParamSpec("P")
 
 
@@ -28,7 +29,8 @@ class ScoreTable:
         pd: distinct PDs in [0, 1], strictly ascending.
         bads: weight of the bad loans at that PD (their number when there are no weights).
         goods: the same of the good loans.
-        squares: sum of squared weights of all loans at that PD, for effective sizes.
+        bad_squares: sum of squared weights of the bad loans at that PD, for effective sizes.
+        good_squares: the same of the good loans.
         loans: number of loans at that PD.
         n_loans: number of loans, those of weight 0 included.
         n_bads: number of bad loans, those of weight 0 included.
@@ -37,7 +39,8 @@ class ScoreTable:
     pd: Floats
     bads: Floats
     goods: Floats
-    squares: Floats
+    bad_squares: Floats
+    good_squares: Floats
     loans: NDArray[np.int64]
     n_loans: int
     n_bads: int
@@ -104,27 +107,36 @@ def tabulate(label: ArrayLike, pd: ArrayLike, weight: ArrayLike | None = None) -
         # Sorting values twice is three times faster than one argsort of the rows.
         loans = np.diff(np.append(starts, ordered.size))
         bads = np.bincount(np.searchsorted(distinct, np.sort(pds[bad])), minlength=distinct.size)
-        return group(distinct, bads, loans - bads, loans, loans, n_bads=int(bad.sum()))
+        goods = loans - bads
+        return group(distinct, (bads, goods), (bads, goods), loans, n_bads=int(bad.sum()))
     of_bads = _class_sums(distinct, pds[bad], weights[bad])
     of_goods = _class_sums(distinct, pds[~bad], weights[~bad])
-    squares, loans = of_bads[1] + of_goods[1], of_bads[2] + of_goods[2]
-    return group(distinct, of_bads[0], of_goods[0], squares, loans, n_bads=int(bad.sum()))
+    weight_of, squares_of, loans_of = zip(of_bads, of_goods, strict=True)
+    return group(distinct, weight_of, squares_of, loans_of[0] + loans_of[1], n_bads=int(bad.sum()))
 
 
-def group(
-    pd: Floats, bads: NDArray[Any], goods: NDArray[Any], squares: NDArray[Any], loans: NDArray[Any], *, n_bads: int
-) -> ScoreTable:
-    """A score table from sums at ascending distinct PDs, leaving out the PDs that carry no weight."""
+def group(pd: Floats, weight: Pair, squares: Pair, loans: NDArray[Any], *, n_bads: int) -> ScoreTable:
+    """A score table from sums at ascending distinct PDs, leaving out the PDs that carry no weight.
+
+    Args:
+        pd: (k,) distinct PDs.
+        weight, squares: of bads and of goods: sums of weights and of squared weights at each PD, (k,) each.
+        loans: (k,) rows at each PD.
+        n_bads: rows that are bad.
+    """
     n_loans = int(loans.sum())
-    kept = (bads + goods) > 0
+    columns = [*weight, *squares, loans]
+    kept = (weight[0] + weight[1]) > 0
     if not kept.all():
-        pd, bads, goods, squares, loans = pd[kept], bads[kept], goods[kept], squares[kept], loans[kept]
+        pd, columns = pd[kept], [column[kept] for column in columns]
+    bads, goods, bad_squares, good_squares = (column.astype(np.float64) for column in columns[:4])
     return ScoreTable(
         pd=pd,
-        bads=bads.astype(np.float64),
-        goods=goods.astype(np.float64),
-        squares=squares.astype(np.float64),
-        loans=loans.astype(np.int64),
+        bads=bads,
+        goods=goods,
+        bad_squares=bad_squares,
+        good_squares=good_squares,
+        loans=columns[4].astype(np.int64),
         n_loans=n_loans,
         n_bads=n_bads,
     )

@@ -29,6 +29,11 @@ class Design:
     label: np.ndarray
     weight: np.ndarray
 
+    @property
+    def uneven_weight(self) -> np.ndarray | None:
+        """The weights, or None where all loans weigh the same."""
+        return self.weight if self.weight.min() < self.weight.max() else None
+
     def take(self, columns: Sequence[int]) -> Design:
         """The given columns; itself when that is all of them."""
         if len(columns) == self.X.shape[1]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pdx_assets.risk.errors import TrainingError
 from pdx_assets.risk.models.base import Design, Fitted, Params, shares, sigmoid
+from pdx_assets.risk.models.preprocessing import moments
 
 if TYPE_CHECKING:
     from pdx_assets.risk.models.onnx_graph import Graph
@@ -212,7 +213,8 @@ class _Prepared:
         del seed, draft  # nothing is drawn: the problem is convex
         columns = self._select(float(params["l1"]))
         theta = fit_l2(self.train, columns, float(params["l2"]))
-        spread = np.array([self.train.X[:, c].std(dtype=np.float64) for c in columns])
+        weight = self.train.uneven_weight
+        spread = np.array([moments(self.train.X[:, c], weight)[1] for c in columns])
         importances = shares(np.abs(theta[:-1]) * spread)
         return FittedLogisticRegression(tuple(int(c) for c in columns), importances, theta[:-1], float(theta[-1]))
 

@@ -147,6 +147,13 @@ class Sample:
     def bads(self) -> int:
         return int(self.label.sum())
 
+    @property
+    def uneven_weight(self) -> np.ndarray | None:
+        """The weights, or None where all loans weigh the same: what is learned is then what no weights give."""
+        if self.weight is None or self.weight.min(initial=np.inf) == self.weight.max(initial=-np.inf):
+            return None
+        return self.weight
+
     def normalized_weight(self) -> np.ndarray:
         """float32 [n] weights with mean 1, so that penalties and leaf sizes mean the same on any scale."""
         if self.weight is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdx_assets.risk.models.base import Design, Fitted, Params, shares, sigmoid
+from pdx_assets.risk.models.preprocessing import moments
 
 if TYPE_CHECKING:
     from pdx_assets.risk.models.onnx_graph import Graph
@@ -201,15 +202,19 @@ class _Prepared:
         return total / len(self.itv.label)
 
     def _importances(self, network: Any) -> np.ndarray:
-        """Mean |d log-odds / d input| times the input's spread, over evenly spaced train loans."""
+        """Mean |d log-odds / d input| times the input's spread, over evenly spaced train loans, by weight."""
         import torch
 
         network.eval()
         step = max(1, len(self.train.X) // IMPORTANCE_LOANS)
         sample = torch.from_numpy(self.train.X[::step].copy()).requires_grad_()
         (gradient,) = torch.autograd.grad(network(sample).sum(), sample)
-        spread = self.train.X[::step].std(axis=0, dtype=np.float64)
-        return shares(gradient.abs().mean(dim=0).numpy() * spread)
+        if self.train.uneven_weight is None:
+            spread = self.train.X[::step].std(axis=0, dtype=np.float64)
+            return shares(gradient.abs().mean(dim=0).numpy() * spread)
+        weight = self.train.weight[::step].astype(np.float64)
+        spread = np.array([moments(column, weight)[1] for column in self.train.X[::step].T])
+        return shares(np.average(gradient.abs().numpy(), axis=0, weights=weight) * spread)
 
 
 @dataclass(frozen=True)

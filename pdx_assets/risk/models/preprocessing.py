@@ -1,8 +1,8 @@
 """Preprocessing, learned from train only and carried inside the model (the paper's section 4.1).
 
 Declared outliers are held at bounds; missing numbers become 0 and get a flag column; categories held by
-under 1 % of train become ``Others``; categories are one-hot; numbers are standardized, and held within 4
-standard deviations, where the algorithm wants it. Flags and one-hot columns
+under 1 % of train, by weight, become ``Others``; categories are one-hot; numbers are standardized, and held
+within 4 standard deviations, where the algorithm wants it. Flags and one-hot columns
 stay 0/1: standardizing a rare one would turn a single loan into an input of 100 standard deviations.
 The ONNX counterpart is ``onnx_graph.preprocess``; both do the same float32 operations in the same order,
 so that no loan crosses a tree's threshold on the way into a bundle.
@@ -75,9 +75,18 @@ class Preprocessing:
 
     @classmethod
     def fit(
-        cls, matrix: LoanMatrix, *, standardize: bool, outliers: Mapping[str, Outliers] | None = None
+        cls,
+        matrix: LoanMatrix,
+        *,
+        standardize: bool,
+        outliers: Mapping[str, Outliers] | None = None,
+        weight: np.ndarray | None = None,
     ) -> Preprocessing:
         """Learn from the train loans.
+
+        Means, standard deviations, bounds and shares of categories are by ``weight`` (n,), so that a sample drawn by
+        outcome is seen as the book it was drawn from: penalties and the hold at 4 standard deviations are in those
+        units.
 
         Args:
             outliers: by number, how its bounds are found (see :func:`bounds_of`).
@@ -94,7 +103,7 @@ class Preprocessing:
         flags: list[DesignColumn] = []
         mean = np.zeros(len(matrix.number_names), np.float32)
         std = np.ones(len(matrix.number_names), np.float32)
-        bounds = _all_bounds(matrix, outliers or {})
+        bounds = _all_bounds(matrix, outliers or {}, weight)
         for j, name in enumerate(matrix.number_names):
             values = matrix.numbers[:, j].copy()
             missing = np.isnan(values)
@@ -103,14 +112,14 @@ class Preprocessing:
             values[missing] = 0
             if values.min() < values.max():
                 columns.append(DesignColumn("number", name))
-                mean[j], std[j] = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+                mean[j], std[j] = moments(values, weight)
             if missing.any() and not missing.all():
                 flags.append(DesignColumn("flag", name))
         levels = []
         for j, name in enumerate(matrix.category_names):
-            counts = Counter(matrix.categories[:, j].tolist())
+            counts, total = _held(matrix.categories[:, j].tolist(), weight)
             # A level really called Others joins the collected ones: one column cannot mean two things.
-            kept = sorted(v for v, count in counts.items() if count >= RARE_SHARE * len(matrix) and v != OTHERS)
+            kept = sorted(v for v, count in counts.items() if count >= RARE_SHARE * total and v != OTHERS)
             levels.append(tuple(kept))
             held = [*kept, OTHERS] if len(kept) < len(counts) else kept
             if len(held) > 1:
@@ -229,7 +238,7 @@ def bounds_of(values: np.ndarray, rule: Outliers, weight: np.ndarray | None = No
     return np.float32(low), np.float32(high)
 
 
-def _all_bounds(matrix: LoanMatrix, outliers: Mapping[str, Outliers]) -> np.ndarray | None:
+def _all_bounds(matrix: LoanMatrix, outliers: Mapping[str, Outliers], weight: np.ndarray | None) -> np.ndarray | None:
     absent = sorted(set(outliers) - set(matrix.number_names))
     if absent:
         raise TrainingError(
@@ -242,5 +251,23 @@ def _all_bounds(matrix: LoanMatrix, outliers: Mapping[str, Outliers]) -> np.ndar
     bounds[0] = -np.inf
     for name, rule in outliers.items():
         j = matrix.number_names.index(name)
-        bounds[:, j] = bounds_of(matrix.numbers[:, j], rule)
+        bounds[:, j] = bounds_of(matrix.numbers[:, j], rule, weight)
     return bounds
+
+
+def moments(values: np.ndarray, weight: np.ndarray | None) -> tuple[float, float]:
+    """Mean and standard deviation of a column (n,), by weight where there is one."""
+    if weight is None:
+        return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+    wide = values.astype(np.float64)
+    mean = float(np.average(wide, weights=weight))
+    return mean, float(np.sqrt(np.average((wide - mean) ** 2, weights=weight)))
+
+
+def _held(cells: list[str], weight: np.ndarray | None) -> tuple[Mapping[str, float], float]:
+    """Weight, or number, of the loans that hold each level; and of all."""
+    if weight is None:
+        return Counter(cells), len(cells)
+    levels, codes = np.unique(np.array(cells, object).astype(str), return_inverse=True)
+    held = np.bincount(codes, weights=weight.astype(np.float64), minlength=len(levels))
+    return dict(zip(levels.tolist(), held.tolist(), strict=True)), float(held.sum())

@@ -71,8 +71,7 @@ def _grow(design: Design, params: Params, *, trees: int, seed: int) -> Any:
         random_state=seed,
     )
     # Equal weights are left out: scikit-learn has a faster path without.
-    weight = design.weight if design.weight.min() < design.weight.max() else None
-    return forest.fit(design.X, design.label, sample_weight=weight)
+    return forest.fit(design.X, design.label, sample_weight=design.uneven_weight)
 
 
 @dataclass(eq=False)

@@ -136,7 +136,9 @@ def designs(
             )
     if (train.matrix.number_names, train.matrix.category_names) != (itv.matrix.number_names, itv.matrix.category_names):
         raise TrainingError("Train and ITV have different inputs.", expected="the same inputs in the same order")
-    preprocessing = Preprocessing.fit(train.matrix, standardize=algorithm.standardize, outliers=outliers)
+    preprocessing = Preprocessing.fit(
+        train.matrix, standardize=algorithm.standardize, outliers=outliers, weight=train.uneven_weight
+    )
     both = [Design(preprocessing.transform(s.matrix), s.label, s.normalized_weight()) for s in (train, itv)]
     return preprocessing, both[0], both[1]
 

@@ -111,3 +111,21 @@ def test_uneven_weights_widen_the_limit() -> None:
     )
     assert (weighted.limit or 0) > 2 * (plain.limit or 0)
     assert (weighted.p or 0) > LIMITS.false_alarm_rate
+
+
+def test_two_samples_may_have_weights_on_two_scales() -> None:
+    """A window weighted by outcome to the size of its book, a month whose outcomes are to come at 1 a loan."""
+    rng = np.random.default_rng(9)
+    before, now = rng.normal(size=3000), rng.normal(0.1, size=500)
+    weights = rng.choice([1.0, 10.0], 3000), np.ones(500)
+    (one,) = moved([Binned.of_numbers("x", before, now, *weights)], LIMITS)
+    (other,) = moved([Binned.of_numbers("x", before, now, weights[0] * 1000, weights[1])], LIMITS)
+    assert other.p == pytest.approx(one.p, rel=1e-9) and other.psi == pytest.approx(one.psi, rel=1e-9)
+    assert 0 < (one.p or 0) < 1
+
+
+def test_weights_of_one_are_no_weights_to_the_bit() -> None:
+    rng = np.random.default_rng(10)
+    before, now = rng.normal(size=3000), rng.normal(0.2, size=500)
+    ones = np.ones(3000, np.float32), np.ones(500, np.float32)
+    assert moved([Binned.of_numbers("x", before, now, *ones)], LIMITS) == moved([binned("x", before, now)], LIMITS)

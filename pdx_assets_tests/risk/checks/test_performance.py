@@ -13,6 +13,7 @@ from pdx_assets.risk.checks.performance import (
     otv_discrimination,
 )
 from pdx_assets.risk.metrics.auc_error import AucEstimate
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.spec import Checks
 
 LIMITS = Checks()
@@ -129,3 +130,34 @@ def test_weights_widen_the_calibration_test() -> None:
     plain, weighted = calibration(LIMITS, label, pd), calibration(LIMITS, label, pd, weight)
     assert plain.status == "failed"
     assert (weighted.numbers["p"] or 0) > (plain.numbers["p"] or 0)
+
+
+def test_a_bad_rate_is_counted_by_weight() -> None:
+    """One good in two was sampled before, one in ten since: the counts jump, the book does not move."""
+    before = {month: ClassWeights(64, 736, 64, 2 * 736) for month, _, _ in PAST}
+    sampled = [(month, 64, 368) for month, _, _ in PAST]
+    now = ClassWeights(64, 740, 64, 10 * 740)
+    assert bad_rate_shift(LIMITS, 64, 74, sampled).status == "failed"
+    verdict = bad_rate_shift(LIMITS, 64, 74, sampled, weight=now, earlier_weights=before)
+    assert verdict.status == "passed"
+    assert (verdict.numbers["bad rate"], verdict.numbers["bad rate before"]) == (64 / 804, 0.08)
+    assert verdict.rows[0][1:] == (64, 432, "8.0 %")
+    moved = ClassWeights(120, 680, 120, 10 * 680)
+    assert bad_rate_shift(LIMITS, 120, 68, sampled, weight=moved, earlier_weights=before).status == "failed"
+    # The same move, but three loans carry most of either class.
+    unsure = ClassWeights(120, 680, 120**2 / 3, 680**2 / 3)
+    assert bad_rate_shift(LIMITS, 120, 68, sampled, weight=unsure, earlier_weights=before).status == "passed"
+
+
+def test_weights_of_one_leave_the_bad_rate_check_as_it_is() -> None:
+    ones = {month: ClassWeights(bads, goods, bads, goods) for month, bads, goods in PAST}
+    for bads in (20, 64, 100):
+        weighed = bad_rate_shift(
+            LIMITS,
+            bads,
+            800 - bads,
+            PAST,
+            weight=ClassWeights(bads, 800 - bads, bads, 800 - bads),
+            earlier_weights=ones,
+        )
+        assert weighed == bad_rate_shift(LIMITS, bads, 800 - bads, PAST)
