@@ -401,25 +401,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=400)
     parser.add_argument("--trainings", type=int, default=20)
+    parser.add_argument("--parts", nargs="*", choices=tuple(PARTS), default=tuple(PARTS))
     arguments = parser.parse_args()
-    of, replications = population(), arguments.replications
-    tables: Mapping[str, Callable[[Design], Iterator[str]]] = {
-        "metrics": lambda design: agreement_lines(agreement(of, design, replications=replications)),
-        "intervals and tests": lambda design: coverage_lines(coverage(of, design, replications=replications)),
-    }
+    for part in arguments.parts:
+        for title, lines in PARTS[part](population(), arguments):
+            print(f"\n{title}\n")
+            print("\n".join(lines), flush=True)
+
+
+Tables = Iterator[tuple[str, Iterator[str]]]
+
+
+def _metrics(of: Population, asked: argparse.Namespace) -> Tables:
+    for design in DESIGNS:
+        found = agreement(of, design, replications=asked.replications)
+        yield f"{design.name}: metrics, {asked.replications} replications", agreement_lines(found)
+
+
+def _intervals(of: Population, asked: argparse.Namespace) -> Tables:
     for design in (WHOLE, *DESIGNS):
-        for title, lines in tables.items():
-            if design is WHOLE and title == "metrics":
-                continue
-            print(f"\n{design.name}: {title}, {replications} replications\n")
-            print("\n".join(lines(design)))
+        found = coverage(of, design, replications=asked.replications)
+        yield f"{design.name}: intervals and tests, {asked.replications} replications", coverage_lines(found)
+
+
+def _bootstrap(of: Population, asked: argparse.Namespace) -> Tables:
     for share in (1.0, 0.1):
-        print(f"\nGoods {share:g} of 1: bootstrap, {replications} replications\n")
-        print("\n".join(coverage_lines(bootstrap_coverage(of, share, replications=replications))))
+        found = bootstrap_coverage(of, share, replications=asked.replications)
+        yield f"{share:g} of the goods: bootstrap, {asked.replications} replications", coverage_lines(found)
+
+
+def _training(of: Population, asked: argparse.Namespace) -> Tables:
     algorithms: tuple[AlgorithmName, ...] = ("logistic_regression", "xgboost", "random_forest", "neural_network")
     for algorithm in algorithms:
-        print(f"\nGoods 1 in 10: {algorithm}, {arguments.trainings} trainings\n")
-        print("\n".join(training_lines(training(of, DESIGNS[1], algorithm, trainings=arguments.trainings))))
+        found = training(of, DESIGNS[1], algorithm, trainings=asked.trainings)
+        yield f"{DESIGNS[1].name}: {algorithm}, {asked.trainings} trainings", training_lines(found)
+
+
+PARTS: dict[str, Callable[[Population, argparse.Namespace], Tables]] = {
+    "metrics": _metrics,
+    "intervals": _intervals,
+    "bootstrap": _bootstrap,
+    "training": _training,
+}
 
 
 if __name__ == "__main__":
