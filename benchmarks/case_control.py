@@ -16,17 +16,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from benchmarks.simulated_drift import demo_spec
+from benchmarks.case_control_books import DESIGNS, WHOLE, Design, Population, draw_book, expected, population
 from pdx_assets.risk.checks.drift import Binned, moved
 from pdx_assets.risk.checks.performance import bad_rate_shift, calibration
-from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.metrics.auc_error import AucEstimate, auc_estimate, expected_error
 from pdx_assets.risk.metrics.calibration import brier, calibration_table, wilson_interval
 from pdx_assets.risk.metrics.comparison import bootstrap_interval
@@ -35,11 +32,10 @@ from pdx_assets.risk.metrics.score_table import LoanMetric
 from pdx_assets.risk.metrics.stability import NumberBins, psi_by_chance
 from pdx_assets.risk.metrics.summary import evaluate
 from pdx_assets.risk.metrics.weights import ClassWeights, effective_size
-from pdx_assets.risk.models.matrix import LoanMatrix, Sample
+from pdx_assets.risk.models.matrix import Sample
 from pdx_assets.risk.models.training import train
 from pdx_assets.risk.seeds import seed_from
-from pdx_assets.risk.spec import AlgorithmName, Checks, Drift, Faults
-from pdx_assets.risk.synthetic import simulate
+from pdx_assets.risk.spec import AlgorithmName, Checks
 
 METRICS = (
     "auc",
@@ -58,90 +54,6 @@ BOOTSTRAPPED: dict[str, LoanMetric[...]] = {"3DCR": capture_rate, "average preci
 BOOTSTRAPPED |= {"Brier": brier}
 LIMITS = Checks(calibration_tolerance=0, bad_rate_shift=0, psi_warning=1e-9)
 """Without the customary limits, so that the tests stand alone: 5 % false alarms."""
-
-
-@dataclass(frozen=True, eq=False)
-class Population:
-    """The lender's loans: what is true of them and what two models say.
-
-    Attributes:
-        true_pd: (n,).
-        pd, other: (n,) PDs of the model measured, and of a rival with more noise.
-        large: (n,) whether the loan's amount is above the median: what the third design samples by.
-        edges: PDs that part ``pd`` into quarters.
-        matrix: the demo's model inputs.
-    """
-
-    true_pd: np.ndarray
-    pd: np.ndarray
-    other: np.ndarray
-    large: np.ndarray
-    edges: tuple[float, ...]
-    matrix: LoanMatrix
-
-    def __len__(self) -> int:
-        return len(self.true_pd)
-
-    def truth(self, pd: np.ndarray | None = None) -> dict[str, Any]:
-        """Metrics of ``pd`` (default the model's) over all outcomes these loans can have."""
-        return expected(self.true_pd, self.pd if pd is None else pd)
-
-
-def expected(true_pd: np.ndarray, pd: np.ndarray) -> dict[str, Any]:
-    """All metrics of PDs, every loan a bad of weight ``true_pd`` and a good of the rest."""
-    label = np.repeat([1, 0], len(true_pd))
-    return evaluate(label, np.tile(pd, 2), np.concatenate((true_pd, 1 - true_pd)))
-
-
-@dataclass(frozen=True)
-class Design:
-    """Probabilities to be sampled: of bads and goods, each (small, large)."""
-
-    name: str
-    bads: tuple[float, float]
-    goods: tuple[float, float]
-
-    def draw(self, label: np.ndarray, large: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Which loans are kept, (n,) bool, and the weights of those."""
-        share = np.where(label == 1, np.array(self.bads)[large.astype(int)], np.array(self.goods)[large.astype(int)])
-        kept = rng.random(len(label)) < share
-        return kept, 1 / share[kept]
-
-
-WHOLE = Design("the whole book", (1.0, 1.0), (1.0, 1.0))
-DESIGNS = (
-    Design("goods 1 in 2", (1.0, 1.0), (0.5, 0.5)),
-    Design("goods 1 in 10", (1.0, 1.0), (0.1, 0.1)),
-    Design("bads 1/1 or 1/2, goods 1/3 or 1/15 by amount", (1.0, 0.5), (1 / 3, 1 / 15)),
-)
-
-
-@lru_cache(maxsize=2)
-def population(months: int = 10, loans: int = 4000) -> Population:
-    """The demo lender's loans of some months, without drift and faults."""
-    spec = demo_spec()
-    assert spec.tape.simulated is not None
-    lender = spec.tape.simulated.model_copy(
-        update={"months": months, "loans_per_month": loans, "drift": Drift(), "faults": Faults()}
-    )
-    book = simulate(lender)
-    true_pd = book.truth["true_pd"].to_numpy()
-    # As text, the way an export is read.
-    features = clean_features(spec, book.loans.with_columns(pl.all().cast(pl.String)))
-    matrix = LoanMatrix.from_frame(features, spec.number_features, spec.category_features)
-    rng = np.random.default_rng(seed_from("case control", "noise"))
-    log_odds = np.log(true_pd / (1 - true_pd))
-    off = [-0.6 + 0.85 * log_odds + scale * rng.standard_normal(len(true_pd)) for scale in (0.4, 0.8)]
-    pd, other = (1 / (1 + np.exp(-x)) for x in off)
-    amount = book.loans["amount"].to_numpy()
-    edges = tuple(float(e) for e in np.quantile(pd, (0.25, 0.5, 0.75)))
-    return Population(true_pd, pd, other, amount > np.median(amount), edges, matrix)
-
-
-def draw_book(of: Population, loans: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Places of ``loans`` loans in the population, and outcomes from their true PDs."""
-    rows = rng.integers(0, len(of), loans)
-    return rows, (rng.random(loans) < of.true_pd[rows]).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -401,25 +313,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=400)
     parser.add_argument("--trainings", type=int, default=20)
+    parser.add_argument("--parts", nargs="*", choices=tuple(PARTS), default=tuple(PARTS))
     arguments = parser.parse_args()
-    of, replications = population(), arguments.replications
-    tables: Mapping[str, Callable[[Design], Iterator[str]]] = {
-        "metrics": lambda design: agreement_lines(agreement(of, design, replications=replications)),
-        "intervals and tests": lambda design: coverage_lines(coverage(of, design, replications=replications)),
-    }
+    for part in arguments.parts:
+        for title, lines in PARTS[part](population(), arguments):
+            print(f"\n{title}\n")
+            print("\n".join(lines), flush=True)
+
+
+Tables = Iterator[tuple[str, Iterator[str]]]
+
+
+def _metrics(of: Population, asked: argparse.Namespace) -> Tables:
+    for design in DESIGNS:
+        found = agreement(of, design, replications=asked.replications)
+        yield f"{design.name}: metrics, {asked.replications} replications", agreement_lines(found)
+
+
+def _intervals(of: Population, asked: argparse.Namespace) -> Tables:
     for design in (WHOLE, *DESIGNS):
-        for title, lines in tables.items():
-            if design is WHOLE and title == "metrics":
-                continue
-            print(f"\n{design.name}: {title}, {replications} replications\n")
-            print("\n".join(lines(design)))
+        found = coverage(of, design, replications=asked.replications)
+        yield f"{design.name}: intervals and tests, {asked.replications} replications", coverage_lines(found)
+
+
+def _bootstrap(of: Population, asked: argparse.Namespace) -> Tables:
     for share in (1.0, 0.1):
-        print(f"\nGoods {share:g} of 1: bootstrap, {replications} replications\n")
-        print("\n".join(coverage_lines(bootstrap_coverage(of, share, replications=replications))))
+        found = bootstrap_coverage(of, share, replications=asked.replications)
+        yield f"{share:g} of the goods: bootstrap, {asked.replications} replications", coverage_lines(found)
+
+
+def _training(of: Population, asked: argparse.Namespace) -> Tables:
     algorithms: tuple[AlgorithmName, ...] = ("logistic_regression", "xgboost", "random_forest", "neural_network")
     for algorithm in algorithms:
-        print(f"\nGoods 1 in 10: {algorithm}, {arguments.trainings} trainings\n")
-        print("\n".join(training_lines(training(of, DESIGNS[1], algorithm, trainings=arguments.trainings))))
+        found = training(of, DESIGNS[1], algorithm, trainings=asked.trainings)
+        yield f"{DESIGNS[1].name}: {algorithm}, {asked.trainings} trainings", training_lines(found)
+
+
+PARTS: dict[str, Callable[[Population, argparse.Namespace], Tables]] = {
+    "metrics": _metrics,
+    "intervals": _intervals,
+    "bootstrap": _bootstrap,
+    "training": _training,
+}
 
 
 if __name__ == "__main__":

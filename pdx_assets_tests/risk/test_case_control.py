@@ -1,7 +1,8 @@
 """Weights give back the book: samples drawn by outcome against the whole, where the truth is known.
 
-The books, designs and measures are defined in benchmarks/case_control.py. The slow tests are that experiment at full
-size; the others run the same code on fewer replications. Each also shows that without weights it would fail.
+The books and designs are defined in benchmarks/case_control_books.py, the measures in case_control.py. The slow tests
+are that experiment at full size; the others run the same code on fewer replications. Each also shows that without
+weights it would fail.
 """
 
 from __future__ import annotations
@@ -10,19 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmarks.case_control import (
-    DESIGNS,
-    METRICS,
-    WHOLE,
-    Agreement,
-    Coverage,
-    Design,
-    agreement,
-    bootstrap_coverage,
-    coverage,
-    population,
-    training,
-)
+from benchmarks.case_control import METRICS, Agreement, Coverage, agreement, bootstrap_coverage, coverage, training
+from benchmarks.case_control_books import DESIGNS, WHOLE, Design, population
 from pdx_assets.risk.spec import AlgorithmName
 
 BY_SAMPLE_SIZE = ("ks", "average_precision")
