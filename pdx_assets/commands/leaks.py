@@ -43,13 +43,15 @@ def leaks(
     from dataclasses import replace
 
     from pdx_assets.cli import open_workspace
-    from pdx_assets.stages.leaks import judge_tape, rows_of
+    from pdx_assets.risk.leaks.on_tape import judge_tape
+    from pdx_assets.stages.leaks import rows_of
+    from pdx_assets.stages.tape import open_tape
 
     ws = open_workspace(portfolio)
     if tape is not None and "://" not in tape:
         tape = str(Path(tape).expanduser().resolve())
     ws = replace(ws, asked=ws.settings.settle(portfolio, profile=None, seed=None, tape=tape))
-    document = judge_tape(ws)
+    document = judge_tape(ws.spec, open_tape(ws), seed=ws.pinned.seed)
     rows = rows_of(ws.spec, document)
     opened = sum(row["status"] == "open" for row in rows)
     if form == "json":

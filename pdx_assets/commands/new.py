@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def new(
     portfolio: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits, underscores.")],
-    tape: Annotated[str, typer.Option(help="The file of loans, or a folder of such files.")],
+    tape: Annotated[str, typer.Option(help="A file of loans on this machine, a folder of them, or a pattern.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a portfolio of that name.")] = False,
 ) -> None:
     """Draft a portfolio from its tape: roles, dates, label and windows guessed, each with its evidence.
@@ -136,3 +136,7 @@ def _tell_windows(draft: Draft, spec: PortfolioSpec) -> None:
     least = spec.decision.min_bads
     if otv.bads < least:
         typer.echo(f"Only {otv.bads} bads in OTV: with fewer than {least} no contest is held. Widen windows.otv.")
+    if trial.leaks:
+        typer.echo("\nThese features seem to know the outcome; training stops until you decide about each:")
+        for name, reason in trial.leaks.items():
+            typer.echo(f"  {name}: {reason}")

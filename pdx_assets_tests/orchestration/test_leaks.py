@@ -21,12 +21,14 @@ from pdx_assets.risk import leaks as risk_leaks
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.checks.catalogue import LEAKS
 from pdx_assets.risk.errors import LeakError, SpecError
+from pdx_assets.risk.leaks.on_tape import judge_tape
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import leaks as sentinel
 from pdx_assets.stages import tape
 from pdx_assets.stages.challengers import learned_from
-from pdx_assets.stages.leaks import JUDGEMENTS, current_rows, judge_tape
+from pdx_assets.stages.leaks import JUDGEMENTS, current_rows
 from pdx_assets.stages.made import method
+from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.windows import make_window
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
@@ -97,7 +99,7 @@ def test_open_flags_stop_training_until_each_is_accepted_or_banned(home: Path, m
         learned_from(ws, "fixed_window", P0)
 
     # A later month is judged on the first window, whichever is asked for first; and only once.
-    monkeypatch.setattr(sentinel, "judge", lambda *_, **__: pytest.fail("judged again"))
+    monkeypatch.setattr(sentinel, "judged", lambda *_, **__: pytest.fail("judged again"))
     with pytest.raises(LeakError):
         make_window(ws, "rolling_window", P0)
     with pytest.raises(LeakError):
@@ -165,7 +167,7 @@ def test_the_tape_alone_gives_the_judgement_that_stops_training(home: Path) -> N
     read(ws)
     with pytest.raises(LeakError):
         make_window(ws, "fixed_window", P0)
-    from_tape = judge_tape(ws)
+    from_tape = judge_tape(ws.spec, open_tape(ws), seed=ws.pinned.seed)
     assert from_tape["as_planned"] and from_tape["features"] == json.loads(json.dumps(from_tape["features"]))
     (key,) = ws.lake.keys(JUDGEMENTS)
     assert ws.lake.get_document(JUDGEMENTS, key)["features"] == json.loads(json.dumps(from_tape["features"]))

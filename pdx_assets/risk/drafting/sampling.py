@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from pdx_assets.risk.errors import TapeError, TapeUnavailableError
-from pdx_assets.risk.tape_csv import open_csv
+from pdx_assets.risk.tape_delta import delta_parts, is_delta
+from pdx_assets.risk.tape_formats import SUFFIXES, open_files
 from pdx_assets.risk.tape_records import SOURCE_ROW
 
 MOST = 100_000
@@ -55,7 +56,7 @@ def read_sample(path: Path, most: int = MOST) -> TapeSample:
 
     Raises:
         TapeUnavailableError: nothing is there, or it cannot be read.
-        TapeError: a file is not CSV as PDx reads it (tape_csv.py), or no file holds a row.
+        TapeError: a file is none that PDx reads (tape_formats.py), or no file holds a row.
     """
     export = (path / "loans").is_dir()
     rows, total, malformed = _read(_files(path / "loans" if export else path), most)
@@ -68,25 +69,28 @@ def read_sample(path: Path, most: int = MOST) -> TapeSample:
 
 
 def _files(path: Path) -> list[Path]:
+    if is_delta(path):
+        return [part.path for part in delta_parts(path, {})]
+    suffixes = SUFFIXES["auto"]
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.name.endswith((".csv", ".csv.gz")) and p.is_file())
+        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(suffixes) and p.is_file())
     elif any(sign in path.name for sign in "*?[") and not path.exists():
         found = sorted(p for p in path.parent.glob(path.name) if p.is_file())
     else:
         found = [path] if path.exists() else []
     if not found:
+        what = f"no files named *{', *'.join(suffixes)} in it." if path.is_dir() else "nothing is there."
         raise TapeUnavailableError(
-            f"{path}: " + ("no *.csv or *.csv.gz in it." if path.is_dir() else "nothing is there."),
-            expected="a CSV file, a folder of them, or a pattern that matches some",
+            f"{path}: {what}",
+            expected="a file of loans, a folder of them, a pattern that matches some, or a Delta table",
             remedy="give the path with --tape",
         )
     return found
 
 
 def _read(files: list[Path], most: int) -> tuple[pl.DataFrame, int, int]:
-    opened = [open_csv(path, path.name) for path in files]
-    lines = sum(file.lines for file in opened)
-    every = max(1, lines // most)
+    opened = [file for path in files for file in open_files(path, path.name)]
+    every = max(1, sum(file.rows for file in opened) // most)
     kept: list[pl.DataFrame] = []
     seen = malformed = 0
     for file in opened:

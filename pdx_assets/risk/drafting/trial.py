@@ -1,4 +1,4 @@
-"""A draft tried on its tape: rows that would be rejected, and loans and bads in each window of the first month."""
+"""A draft tried on its tape: rows that would be rejected, loans and bads in each window of the first month, leaks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.leaks.on_tape import judge_tape
 from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import StagedTape, locate_tape, stage_tape
@@ -34,11 +35,13 @@ class Trial:
         rejected: rows set aside, by reason.
         windows: development, OTV and production of the first production month, as known on the as-of date.
         measurable: production months whose own labels are known.
+        leaks: features that seem to know the outcome, with what gave them away.
     """
 
     rejected: dict[str, int]
     windows: tuple[WindowCount, ...]
     measurable: tuple[Month, ...]
+    leaks: dict[str, str]
 
 
 def try_draft(spec: PortfolioSpec, folder: Path) -> Trial:
@@ -62,7 +65,15 @@ def try_draft(spec: PortfolioSpec, folder: Path) -> Trial:
         rejected=dict(tape.accounting.rejected),
         windows=tuple(_count(spec, tape, name, months) for name, months in windows.items()),
         measurable=tuple(later),
+        leaks=_leaks(spec, tape),
     )
+
+
+def _leaks(spec: PortfolioSpec, tape: StagedTape) -> dict[str, str]:
+    if not any(spec.known_on(cohort) <= tape.as_of for cohort in tape.cohorts):
+        return {}
+    found = judge_tape(spec, tape, seed=0)["features"]
+    return {judged["feature"]: judged["reason"] for judged in found if judged["flagged"]}
 
 
 def _count(spec: PortfolioSpec, tape: StagedTape, name: str, months: tuple[Month, ...]) -> WindowCount:

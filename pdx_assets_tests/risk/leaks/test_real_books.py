@@ -12,11 +12,11 @@ import pytest
 
 from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.leaks import Judgement, in_parts, judge
+from pdx_assets.risk.leaks.on_tape import kinds
 from pdx_assets.risk.leaks.tally import Kind
 from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.tape import locate_tape, stage_tape
-from pdx_assets.stages.leaks import kinds
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT.parent / "shared" / "data"
