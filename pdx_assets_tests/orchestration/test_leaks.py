@@ -21,6 +21,7 @@ from pdx_assets.risk import leaks as risk_leaks
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.checks.catalogue import LEAKS
 from pdx_assets.risk.errors import LeakError, SpecError
+from pdx_assets.risk.leaks import on_tape
 from pdx_assets.risk.leaks.on_tape import judge_tape
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import leaks as sentinel
@@ -176,7 +177,7 @@ def test_the_tape_alone_gives_the_judgement_that_stops_training(home: Path) -> N
 def test_a_large_book_is_judged_on_an_even_share_of_borrowers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ws = workspace(leaking())
     read(ws)
-    monkeypatch.setattr(sentinel, "MOST_LOANS", 700)
+    monkeypatch.setattr(on_tape, "MOST_LOANS", 700)
     with pytest.raises(LeakError, match="outcome_flag"):
         make_window(ws, "fixed_window", P0)
     (key,) = ws.lake.keys(JUDGEMENTS)
