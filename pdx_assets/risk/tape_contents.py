@@ -18,9 +18,11 @@ from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows, StagedTape
+from pdx_assets.risk.tape_records import SOURCE_ROW
 
+SOURCE_FILE = "source_file"
 # Raise when the same tape would give other hashes.
-CONTENTS_VERSION = 1
+CONTENTS_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,32 @@ def cohort_contents(spec: PortfolioSpec, tape: StagedTape) -> dict[Month, Cohort
 
 def cohort_content(spec: PortfolioSpec, cohort: Month, rows: CohortRows, as_of: date) -> CohortContent:
     """The content of one cohort, as known on a day."""
-    loans = loans_sha256(rows)
+    loans = loans_sha256(spec, rows)
     if spec.known_on(cohort) > as_of:
         return CohortContent(loans)
     events = outcome_events(spec, rows.loans, rows.performance, as_of)
     return CohortContent(loans, label_steps(label_rows(spec, cohort, rows.loans, events, as_of)))
 
 
-def loans_sha256(rows: CohortRows) -> str:
-    """Hash of a cohort's loans as received, and of the loan rows set aside."""
+def loans_sha256(spec: PortfolioSpec, rows: CohortRows) -> str:
+    """Hash of a cohort's loans as received, and of the loan rows set aside, wherever on the tape they stood.
+
+    A lender's next full export has another name, and one loan more at its top moves every line below it: by file
+    and line, all cohorts of such a tape would look changed.
+    """
+    places = [SOURCE_FILE, SOURCE_ROW]
+    sampling = spec.sampling_weights
+    if sampling is not None and sampling.files is not None:
+        # There a file's name decides what its loans weigh.
+        places.remove(SOURCE_FILE)
     # Performance rows are set aside under reasons of their own, and go on coming for years.
     rejected = rows.rejected.filter(~pl.col("reason").str.starts_with("performance"))
-    return document_sha256([content_sha256(rows.loans), content_sha256(rejected)])
+    return document_sha256(
+        [
+            content_sha256(rows.loans.drop(places).sort("loan_id")),
+            content_sha256(rejected.drop(SOURCE_FILE, SOURCE_ROW).sort("reason", "row", nulls_last=True)),
+        ]
+    )
 
 
 def label_steps(labels: pl.DataFrame) -> tuple[tuple[date, str], ...]:

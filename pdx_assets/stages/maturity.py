@@ -49,7 +49,7 @@ def contents(ws: Workspace) -> dict[Month, CohortContent]:
 
 def _loans(tape: StagedTape, cohort: Month) -> str:
     assert isinstance(tape, TapeOnDay)
-    return loans_sha256(tape.cohort(cohort))
+    return loans_sha256(tape.spec, tape.cohort(cohort))
 
 
 def _all_contents(ws: Workspace, tape: StagedTape, declared: str) -> dict[Month, CohortContent]:

@@ -104,7 +104,7 @@ def raw_loans(ws: Workspace, cohort: Month) -> CohortRows:
             remedy="add the month to the tape, or choose another partition",
         )
     rows = tape.cohort(cohort)
-    keep_cohort(ws, "raw_loans", cohort, rows.loans, CohortContent(loans_sha256(rows)))
+    keep_cohort(ws, "raw_loans", cohort, rows.loans, CohortContent(loans_sha256(ws.spec, rows)))
     ws.lake.write_month("rejected", cohort, rows.rejected)
     ws.lake.put_document(
         "accounting",
