@@ -11,7 +11,7 @@ import typer
 
 from pdx_assets import __version__
 from pdx_assets.commands import alerts, experiment, governance, leaks, new, replay, sample, waive, windows
-from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
+from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath, tape_place
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
 
@@ -97,8 +97,7 @@ def run(
     from pdx_assets.stages.tape import whole_tape
 
     ws = open_workspace(portfolio)
-    if tape is not None and "://" not in tape:
-        tape = str(Path(tape).expanduser().resolve())
+    tape = tape_place(tape)
     # Pinned only once the tape is read and the months are possible: a mistyped path must not be remembered.
     ws = replace(ws, asked=ws.settings.settle(portfolio, profile=profile, seed=seed, tape=tape))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pdx_assets.commands.options import PortfolioName
+from pdx_assets.commands.options import PortfolioName, TapeOnce, tape_place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,9 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def leaks(
     portfolio: PortfolioName,
-    tape: Annotated[
-        str | None, typer.Option(help="File, folder or glob to read loans from instead of the YAML's path; not kept.")
-    ] = None,
+    tape: TapeOnce = None,
     form: Annotated[
         Literal["table", "json"],
         typer.Option(
@@ -48,9 +45,7 @@ def leaks(
     from pdx_assets.stages.tape import open_tape
 
     ws = open_workspace(portfolio)
-    if tape is not None and "://" not in tape:
-        tape = str(Path(tape).expanduser().resolve())
-    ws = replace(ws, asked=ws.settings.settle(portfolio, profile=None, seed=None, tape=tape))
+    ws = replace(ws, asked=ws.settings.settle(portfolio, profile=None, seed=None, tape=tape_place(tape)))
     document = judge_tape(ws.spec, open_tape(ws), seed=ws.pinned.seed)
     rows = rows_of(ws.spec, document)
     opened = sum(row["status"] == "open" for row in rows)

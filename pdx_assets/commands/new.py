@@ -127,12 +127,13 @@ def _tell_windows(draft: Draft, spec: PortfolioSpec) -> None:
         typer.echo(f"{count:,} rows would be rejected: {reason}")
     typer.echo("First production month   months              loans    bads  bad rate")
     for window in trial.windows:
-        rate = "" if window.bad_rate is None else f"{window.bad_rate:.1%}"
+        counts = window.counts
+        rate = "" if counts.bad_rate is None else f"{counts.bad_rate:.1%}"
         span = str(window.months[0]) + ("" if len(window.months) == 1 else f" to {window.months[-1]}")
-        typer.echo(f"  {window.name:<22} {span:<18} {window.loans:>6,}  {window.bads:>6,}  {rate:>8}")
+        typer.echo(f"  {window.name:<22} {span:<18} {counts.bads + counts.goods:>6,}  {counts.bads:>6,}  {rate:>8}")
     if trial.measurable:
         typer.echo(f"Production months with known labels: {trial.measurable[0]} to {trial.measurable[-1]}")
-    otv = trial.windows[1]
+    otv = trial.windows[1].counts
     least = spec.decision.min_bads
     if otv.bads < least:
         typer.echo(f"Only {otv.bads} bads in OTV: with fewer than {least} no contest is held. Widen windows.otv.")

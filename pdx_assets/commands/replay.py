@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
+from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath, tape_place
 
 
 def register(app: typer.Typer) -> None:
@@ -44,8 +43,7 @@ def replay(
     from pdx_assets.stages.workspace import Workspace
 
     ws = open_workspace(portfolio)
-    if tape is not None and "://" not in tape:
-        tape = str(Path(tape).expanduser().resolve())
+    tape = tape_place(tape)
     ws = replace(ws, asked=ws.settings.settle(portfolio, profile=profile, seed=seed, tape=tape))
     console = Console(highlight=False)
     with console.status(f"Reading the tape of {portfolio} ..."):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath
+from pdx_assets.commands.options import FirstMonth, PortfolioName, TapeOnce, tape_place
 
 if TYPE_CHECKING:
     from pdx_assets.risk.window_counts import WindowCount
@@ -26,7 +25,7 @@ def windows(
         str | None,
         typer.Option("--to", metavar="YYYY-MM", help="Last production month; default the last whose OTV is known."),
     ] = None,
-    tape: TapePath = None,
+    tape: TapeOnce = None,
     form: Annotated[
         Literal["table", "json"], typer.Option("--format", help="table: p0 and the windows that matter; json: all.")
     ] = "table",
@@ -43,9 +42,7 @@ def windows(
     from pdx_assets.stages.windows import plan_counts
 
     ws = open_workspace(portfolio)
-    if tape is not None:
-        where = tape if "://" in tape else str(Path(tape).expanduser().resolve())
-        ws = replace(ws, asked=ws.settings.settle(portfolio, profile=None, seed=None, tape=where))
+    ws = replace(ws, asked=ws.settings.settle(portfolio, profile=None, seed=None, tape=tape_place(tape)))
     found = plan_counts(ws, first, last)
     if form == "json":
         _print_json(ws, found)

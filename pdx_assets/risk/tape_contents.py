@@ -15,7 +15,7 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.hashing import content_sha256, document_sha256
-from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
+from pdx_assets.risk.outcomes import cohort_labels, label_view
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows, StagedTape
 from pdx_assets.risk.tape_records import SOURCE_ROW
@@ -64,8 +64,7 @@ def cohort_content(spec: PortfolioSpec, cohort: Month, rows: CohortRows, as_of: 
     loans = loans_sha256(spec, rows)
     if spec.known_on(cohort) > as_of:
         return CohortContent(loans)
-    events = outcome_events(spec, rows.loans, rows.performance, as_of)
-    return CohortContent(loans, label_steps(label_rows(spec, cohort, rows.loans, events, as_of)))
+    return CohortContent(loans, label_steps(cohort_labels(spec, cohort, rows, as_of)))
 
 
 def loans_sha256(spec: PortfolioSpec, rows: CohortRows) -> str:

@@ -19,7 +19,7 @@ from pdx_assets.risk.checks.intake import cohort_volume, row_accounting
 from pdx_assets.risk.checks.performance import bad_rate_shift
 from pdx_assets.risk.cleaning import clean_features, feature_types
 from pdx_assets.risk.metrics.weights import ClassWeights
-from pdx_assets.risk.outcomes import label_rows, outcome_events
+from pdx_assets.risk.outcomes import cohort_labels
 from pdx_assets.risk.tape import CohortRows
 from pdx_assets.stages import tape, verdicts
 from pdx_assets.stages.workspace import Workspace
@@ -128,11 +128,10 @@ def _labels_of(ws: Workspace, cohort: Month) -> dict[str, Any]:
         opened = tape.open_tape(ws)
         rows = opened.cohort(cohort)
         # Not by the stage's own functions: they keep what a table was made from, and no table is made here.
-        events = outcome_events(ws.spec, rows.loans, rows.performance, opened.as_of)
         weight = None
         if ws.spec.is_weighted:
             weight = clean_features(ws.spec, rows.loans).select("loan_id", "weight")
-        return known_counts(label_rows(ws.spec, cohort, rows.loans, events, opened.as_of), weight)
+        return known_counts(cohort_labels(ws.spec, cohort, rows, opened.as_of), weight)
 
     return _counted(ws, _label_kind(ws), cohort, count)
 

@@ -12,7 +12,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.cleaning import loan_weights
 from pdx_assets.risk.errors import HomeError, WindowError
 from pdx_assets.risk.maturity import decidable_months
-from pdx_assets.risk.outcomes import label_rows, outcome_events
+from pdx_assets.risk.outcomes import cohort_labels
 from pdx_assets.risk.spec import Strategy
 from pdx_assets.risk.window_counts import CohortLabels, WindowCount, count_windows
 from pdx_assets.risk.windows import (
@@ -129,8 +129,7 @@ def plan_counts(ws: Workspace, first: str | None, last: str | None) -> list[Wind
 def _labels_of(ws: Workspace, cohort: Month) -> CohortLabels:
     opened = open_tape(ws)
     rows = opened.cohort(cohort)
-    events = outcome_events(ws.spec, rows.loans, rows.performance, opened.as_of)
-    labels = label_rows(ws.spec, cohort, rows.loans, events, opened.as_of)
+    labels = cohort_labels(ws.spec, cohort, rows, opened.as_of)
     if not ws.spec.is_weighted:
         return CohortLabels(labels)
     weights = rows.loans.select("loan_id", loan_weights(ws.spec, rows.loans).alias("weight"))

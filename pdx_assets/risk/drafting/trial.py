@@ -7,24 +7,20 @@ from pathlib import Path
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.leaks.on_tape import judge_tape
-from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
+from pdx_assets.risk.outcomes import cohort_labels
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import StagedTape, locate_tape, stage_tape
+from pdx_assets.risk.window_counts import CohortLabels, Counts
 from pdx_assets.risk.windows import development_months, otv_months
 
 
 @dataclass(frozen=True)
-class WindowCount:
-    """Loans of some months with a known label, and the bads among them."""
+class TriedWindow:
+    """Some months of the first production month's plan, and their labels as known on the as-of date."""
 
     name: str
     months: tuple[Month, ...]
-    loans: int
-    bads: int
-
-    @property
-    def bad_rate(self) -> float | None:
-        return self.bads / self.loans if self.loans else None
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Trial:
     """
 
     rejected: dict[str, int]
-    windows: tuple[WindowCount, ...]
+    windows: tuple[TriedWindow, ...]
     measurable: tuple[Month, ...]
     leaks: dict[str, str]
 
@@ -63,7 +59,7 @@ def try_draft(spec: PortfolioSpec, folder: Path) -> Trial:
     later = [m for m in tape.cohorts if m >= p0 and spec.known_on(m) <= tape.as_of]
     return Trial(
         rejected=dict(tape.accounting.rejected),
-        windows=tuple(_count(spec, tape, name, months) for name, months in windows.items()),
+        windows=tuple(TriedWindow(name, months, _counts(spec, tape, months)) for name, months in windows.items()),
         measurable=tuple(later),
         leaks=_leaks(spec, tape),
     )
@@ -76,12 +72,6 @@ def _leaks(spec: PortfolioSpec, tape: StagedTape) -> dict[str, str]:
     return {judged["feature"]: judged["reason"] for judged in found if judged["flagged"]}
 
 
-def _count(spec: PortfolioSpec, tape: StagedTape, name: str, months: tuple[Month, ...]) -> WindowCount:
-    loans = bads = 0
-    for month in months:
-        rows = tape.cohort(month)
-        events = outcome_events(spec, rows.loans, rows.performance, tape.as_of)
-        labels = label_view(label_rows(spec, month, rows.loans, events, tape.as_of), tape.as_of)["label"]
-        loans += labels.len() - labels.null_count()
-        bads += int(labels.sum() or 0)
-    return WindowCount(name, months, loans, bads)
+def _counts(spec: PortfolioSpec, tape: StagedTape, months: tuple[Month, ...]) -> Counts:
+    labels = (cohort_labels(spec, month, tape.cohort(month), tape.as_of) for month in months)
+    return sum((CohortLabels(rows).on(tape.as_of) for rows in labels), Counts())

@@ -17,7 +17,7 @@ from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.leaks.judge import Judgement, in_parts, judge
 from pdx_assets.risk.leaks.tally import Kind
-from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
+from pdx_assets.risk.outcomes import cohort_labels, label_view
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import StagedTape
 from pdx_assets.risk.windows import development_months, in_time_validation, labels_day, otv_months
@@ -61,8 +61,7 @@ def judge_tape(spec: PortfolioSpec, tape: StagedTape, *, seed: int) -> dict[str,
     found = []
     for cohort in months:
         rows = tape.cohort(cohort)
-        events = outcome_events(spec, rows.loans, rows.performance, tape.as_of)
-        labels = label_rows(spec, cohort, rows.loans, events, tape.as_of)
+        labels = cohort_labels(spec, cohort, rows, tape.as_of)
         features = clean_features(spec, rows.loans)
         found.append(labelled_on(features.lazy(), labels.lazy(), on).collect())
     loans = in_order(pl.concat(found))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.outcomes.definitions import bad_events, flag_known, says_nothing
+from pdx_assets.risk.outcomes.definitions import bad_events, flag_known, outcome_events, says_nothing
 from pdx_assets.risk.outcomes.tables import LABEL_SCHEMA, horizon_ends
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_rows import first_rule
+
+if TYPE_CHECKING:
+    from pdx_assets.risk.tape import CohortRows
 
 LOAN = ["cohort", "loan_id"]
 
@@ -99,6 +103,12 @@ def label_rows(
     )
     unknown = untold.select(*LOAN, pl.lit("unknown").alias("status"))
     return _sorted(pl.concat([versions, ended, neither, unknown], how="diagonal"))
+
+
+def cohort_labels(spec: PortfolioSpec, cohort: Month, rows: CohortRows, as_of: date) -> pl.DataFrame:
+    """:func:`label_rows` of a cohort straight from its rows on a tape; nothing is stored."""
+    events = outcome_events(spec, rows.loans, rows.performance, as_of)
+    return label_rows(spec, cohort, rows.loans, events, as_of)
 
 
 def label_view(labels: pl.DataFrame, on: date) -> pl.DataFrame:

@@ -54,7 +54,7 @@ def test_a_digital_loan_file_can_be_run_as_drafted(loans: pl.DataFrame, tmp_path
     assert text.split("\n")[line - 1].strip().startswith("# DECIDE: how many days late is bad?")
     trial = try_draft(spec, tmp_path / "scratch")
     assert not trial.rejected and len(trial.measurable) == draft.plan.measured >= 3  # type: ignore[union-attr]
-    assert all(w.bads >= 30 for w in trial.windows[:2])
+    assert all(w.counts.bads >= 30 for w in trial.windows[:2])
     # An independent count of the first window's bads.
     due, paid, issued = (
         loans[c].str.slice(0, 10).str.to_date() for c in ("firstduedate", "firstrepaiddate", "approveddate")
@@ -62,7 +62,7 @@ def test_a_digital_loan_file_can_be_run_as_drafted(loans: pl.DataFrame, tmp_path
     late = ((paid - due).dt.total_days() > 30).fill_null(True)
     in_time = due.dt.offset_by("30d") <= issued.dt.offset_by("2mo").dt.month_end()
     inside = issued.dt.strftime("%Y-%m").is_in([str(m) for m in trial.windows[0].months])
-    assert trial.windows[0].bads == (late & in_time & inside).sum()
+    assert trial.windows[0].counts.bads == (late & in_time & inside).sum()
 
 
 def test_closed_without_a_day_of_repayment(loans: pl.DataFrame, tmp_path: Path) -> None:
