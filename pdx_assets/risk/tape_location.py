@@ -45,7 +45,9 @@ class TapeSource:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """The files of one part of a tape, loans or performance, as in :class:`TapeSource`."""
+
     files: tuple[Path, ...]
     parts: tuple[TablePart, ...] = ()
     landed: tuple[tuple[Path, str], ...] = ()
@@ -117,34 +119,37 @@ class _Places:
     def __init__(self, spec: PortfolioSpec, landing: Path | None, look_again: bool) -> None:
         self.spec, self.landing, self.look_again = spec, landing, look_again
 
-    def loans(self, override: str | None, simulated_folder: Path) -> tuple[_Found, str | Path | None]:
+    def loans(self, override: str | None, simulated_folder: Path) -> tuple[Found, str | Path | None]:
         """The loan files, and the export they are part of."""
         tape, where = self.spec.tape, f"portfolio {self.spec.name}: tape"
         place = _overridden(tape, override) if override else tape.path or tape.sql or tape.http
         formats = loan_formats(self.spec)
         if place is None:
-            return _files(simulated_folder / "loans", self.spec, tape.format, formats), simulated_folder
+            return self._files(simulated_folder / "loans", tape.format, formats), simulated_folder
         path = self._local(place, f"{where}.path")
         if path is not None:
             export = path if (path / "loans").is_dir() else None
-            return _files(path / "loans" if export else path, self.spec, tape.format, formats), export
+            return self._files(path / "loans" if export else path, tape.format, formats), export
         landed = self._landed(place, where, "loans", tape.format)
         remote = None
         if isinstance(place, str) and landed.base != expand_variables(place, where=f"{where}.path"):
             remote = landed.base.removesuffix("/loans") + "/performance"
         return _of_landing(landed, formats), remote
 
-    def performance(self, panel: PerformancePanel, export: str | Path | None) -> _Found:
+    def performance(self, panel: PerformancePanel, export: str | Path | None) -> Found:
         """The performance files: of the export, else as declared."""
         where, formats = f"portfolio {self.spec.name}: tape.performance", panel_formats(panel)
         if isinstance(export, Path):
-            return _files(export / "performance", self.spec, panel.format, formats)
+            return self._files(export / "performance", panel.format, formats)
         place = export or panel.path or panel.sql or panel.http
         assert place is not None
         path = self._local(place, f"{where}.path")
         if path is not None:
-            return _files(path, self.spec, panel.format, formats)
+            return self._files(path, panel.format, formats)
         return _of_landing(self._landed(place, where, "performance", panel.format), formats)
+
+    def _files(self, path: Path, form: TapeFormat, formats: dict[str, str]) -> Found:
+        return local_files(path, form, formats, what=f"The tape of portfolio {self.spec.name}")
 
     def _local(self, place: str | SqlSource | HttpSource, where: str) -> Path | None:
         if not isinstance(place, str):
@@ -200,20 +205,28 @@ def _overridden(tape: Tape, override: str) -> str | SqlSource | HttpSource:
     return declared.model_copy(update={"url": override})
 
 
-def _of_landing(landed: Landed, formats: dict[str, str]) -> _Found:
+def _of_landing(landed: Landed, formats: dict[str, str]) -> Found:
     names = dict(landed.files)
     if is_delta(landed.folder):
         parts = delta_parts(landed.folder, formats)
-        return _Found(tuple(p.path for p in parts), parts, tuple((p.path, names[p.path]) for p in parts))
-    return _Found(tuple(names), (), landed.files)
+        return Found(tuple(p.path for p in parts), parts, tuple((p.path, names[p.path]) for p in parts))
+    return Found(tuple(names), (), landed.files)
 
 
-def _files(path: Path, spec: PortfolioSpec, form: TapeFormat, formats: dict[str, str]) -> _Found:
+def local_files(path: Path, form: TapeFormat, formats: dict[str, str], *, what: str) -> Found:
+    """The files of a path on this machine: a file, a folder, a glob pattern or a Delta table.
+
+    Args:
+        what: the tape, in words, for messages.
+
+    Raises:
+        TapeUnavailableError: nothing is there, or the same loans twice.
+    """
     if is_delta(path):
         if form not in ("auto", "delta"):
             raise TapeUnavailableError(f"{path} is a Delta table, and `format` says {form}.", expected="delta, or auto")
         parts = delta_parts(path, formats)
-        return _Found(tuple(part.path for part in parts), parts)
+        return Found(tuple(part.path for part in parts), parts)
     suffixes = SUFFIXES.get(form, ())
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.name.lower().endswith(suffixes) and p.is_file())
@@ -223,15 +236,15 @@ def _files(path: Path, spec: PortfolioSpec, form: TapeFormat, formats: dict[str,
     else:
         found = sorted(p for p in _matching(path) if p.is_file())
     if not found or form == "delta":
-        what = f"has no files named *{', *'.join(suffixes)}" if path.is_dir() else "does not exist"
+        wrong = f"has no files named *{', *'.join(suffixes)}" if path.is_dir() else "does not exist"
         if form == "delta":
-            what = "is no Delta table"
+            wrong = "is no Delta table"
         raise TapeUnavailableError(
-            f"The tape of portfolio {spec.name} is not there: {path} {what}.",
+            f"{what} is not there: {path} {wrong}.",
             expected="a file, a folder of them, a glob pattern that matches some, or a Delta table",
             remedy="give the path with --tape, or mend tape.path",
         )
-    return _Found(tuple(found))
+    return Found(tuple(found))
 
 
 def _refuse_twins(found: list[Path]) -> None:

@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+
+from pdx_assets_tests.moto_endpoint import moto_endpoint
 
 
 def free_port() -> int:
@@ -186,20 +187,11 @@ class Topic:
 def sns_topic(name: str = "pdx-alerts") -> Iterator[Topic]:
     """moto's server with a topic and a queue; the environment must hold (any) AWS credentials."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        # moto keeps its topics in the process: a queue of an earlier test handed this one its messages.
-        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"", timeout=30).close()
+    with moto_endpoint() as endpoint:
         sns, sqs = (boto3.client(s, region_name="eu-west-1", endpoint_url=endpoint) for s in ("sns", "sqs"))
         arn = sns.create_topic(Name=name)["TopicArn"]
         queue = sqs.create_queue(QueueName=name)["QueueUrl"]
         attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
         sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
         yield Topic(arn, queue, endpoint)
-    finally:
-        server.stop()

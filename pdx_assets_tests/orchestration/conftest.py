@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,16 @@ def run_all(spec: PortfolioSpec, last: str, workers: int = 2) -> list[Outcome]:
     return run_tasks(ws, plan(ws, months_to_run(ws, None, last)), workers=workers, report=lambda _: None)
 
 
+@contextmanager
+def home_at(folder: Path) -> Iterator[Path]:
+    """A PDx home for longer than one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PDX_HOME", str(folder))
+        patch.delenv("PDX_LAKE", raising=False)
+        patch.setenv("DAGSTER_HOME", "restored by the patch: running sets it")
+        yield folder
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty PDx home."""
@@ -34,17 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """The small portfolio, 2022-07..2022-09, undisturbed, two workers; to be read, not written."""
-    folder = tmp_path_factory.mktemp("finished")
-    before = {name: os.environ.get(name) for name in ("PDX_HOME", "PDX_LAKE", "DAGSTER_HOME")}
-    os.environ["PDX_HOME"] = str(folder)
-    os.environ.pop("PDX_LAKE", None)
-    try:
+    with home_at(tmp_path_factory.mktemp("finished")):
         outcomes = run_all(small_spec(), "2022-09")
         assert [o.error for o in outcomes if o.error] == []
         yield Workspace.of(small_spec())
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -19,6 +19,7 @@ from pdx_assets.risk.spec import PortfolioSpec, TwoWheelerTwin
 from pdx_assets.stages.challengers import learned_from, load_bundle
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.workspace import Workspace
+from pdx_assets_tests.orchestration.conftest import home_at
 
 DEFS = Path(pdx_assets.__file__).parent / "defs"
 TRIALS = {"quick": {"trials": 2, "retune_every": 12}}
@@ -43,10 +44,7 @@ def run(spec: PortfolioSpec, tape: Path | None, last: str) -> Workspace:
 @pytest.fixture(scope="module")
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("books")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PDX_HOME", str(home / "home"))
-        patch.delenv("PDX_LAKE", raising=False)
-        patch.setenv("DAGSTER_HOME", "restored by the patch: running sets it")
+    with home_at(home / "home"):
         yield home
 
 

@@ -15,7 +15,7 @@ from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.windows import plan_counts, window
 from pdx_assets.stages.workspace import Workspace
-from pdx_assets_tests.orchestration.conftest import run_all
+from pdx_assets_tests.orchestration.conftest import home_at, run_all
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 
 P0 = Month(2022, 7)
@@ -30,10 +30,7 @@ def hindsight_spec() -> PortfolioSpec:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PDX_HOME", str(tmp_path_factory.mktemp("hindsight")))
-        patch.delenv("PDX_LAKE", raising=False)
-        patch.setenv("DAGSTER_HOME", "restored by the patch: running sets it")
+    with home_at(tmp_path_factory.mktemp("hindsight")):
         assert [o.error for o in run_all(hindsight_spec(), str(P0)) if o.error] == []
         yield Workspace.of(hindsight_spec())
 

@@ -26,7 +26,7 @@ from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
 from pdx_assets.stages.windows import otv_loans
 from pdx_assets.stages.workspace import Workspace
-from pdx_assets_tests.orchestration.conftest import run_all
+from pdx_assets_tests.orchestration.conftest import home_at, run_all
 from pdx_assets_tests.small_portfolio import small_attributes
 
 P0 = Month(2022, 7)
@@ -40,10 +40,7 @@ def weighted_spec() -> PortfolioSpec:
 
 @pytest.fixture(scope="module")
 def weighted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PDX_HOME", str(tmp_path_factory.mktemp("weighted")))
-        patch.delenv("PDX_LAKE", raising=False)
-        patch.setenv("DAGSTER_HOME", "restored by the patch: running sets it")
+    with home_at(tmp_path_factory.mktemp("weighted")):
         assert [o.error for o in run_all(weighted_spec(), str(P0)) if o.error] == []
         yield Workspace.of(weighted_spec())
 

@@ -11,7 +11,7 @@ import pytest
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.cleaning import clean_features
-from pdx_assets.risk.outcomes import label_rows, outcome_events
+from pdx_assets.risk.outcomes import cohort_labels
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.tape import StagedTape, locate_tape, stage_tape
@@ -44,12 +44,7 @@ def sample(portfolio: PortfolioSpec, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def labels(portfolio: PortfolioSpec, tape: StagedTape) -> pl.DataFrame:
-    found = []
-    for cohort in tape.cohorts:
-        loans = tape.cohort(cohort).loans
-        events = outcome_events(portfolio, loans, None, tape.as_of)
-        found.append(label_rows(portfolio, cohort, loans, events, tape.as_of))
-    return pl.concat(found)
+    return pl.concat(cohort_labels(portfolio, c, tape.cohort(c), tape.as_of) for c in tape.cohorts)
 
 
 def test_what_is_known_only_after_the_decision_is_no_feature(portfolio: PortfolioSpec) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import FirewallError
-from pdx_assets.risk.outcomes import LABEL_SCHEMA, label_rows, outcome_events
+from pdx_assets.risk.outcomes import LABEL_SCHEMA, cohort_labels
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.tape import StagedTape, locate_tape, stage_tape
@@ -54,12 +54,7 @@ def balanced(honest: PortfolioSpec, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def labels(portfolio: PortfolioSpec, tape: StagedTape) -> pl.DataFrame:
-    found = []
-    for cohort in tape.cohorts:
-        loans = tape.cohort(cohort).loans
-        events = outcome_events(portfolio, loans, None, tape.as_of)
-        found.append(label_rows(portfolio, cohort, loans, events, tape.as_of))
-    return pl.concat(found)
+    return pl.concat(cohort_labels(portfolio, c, tape.cohort(c), tape.as_of) for c in tape.cohorts)
 
 
 # The plans ----------------------------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pdx_assets.risk.errors import TapeError, TapeUnavailableError
-from pdx_assets.risk.tape_delta import delta_parts, is_delta
-from pdx_assets.risk.tape_formats import SUFFIXES, open_files
+from pdx_assets.risk.errors import TapeError
+from pdx_assets.risk.tape_formats import open_files
+from pdx_assets.risk.tape_location import local_files
 from pdx_assets.risk.tape_records import SOURCE_ROW
 
 MOST = 100_000
@@ -59,36 +59,20 @@ def read_sample(path: Path, most: int = MOST) -> TapeSample:
         TapeError: a file is none that PDx reads (tape_formats.py), or no file holds a row.
     """
     export = (path / "loans").is_dir()
-    rows, total, malformed = _read(_files(path / "loans" if export else path), most)
+    rows, total, malformed = _read(_found(path / "loans" if export else path), most)
     if not rows.height:
         raise TapeError(f"{path}: a header and no loans.", expected="at least one loan", remedy="export the file again")
     panel = None
     if export and (path / "performance").is_dir():
-        panel, _, _ = _read(_files(path / "performance"), most)
+        panel, _, _ = _read(_found(path / "performance"), most)
     return TapeSample(path, rows, total, malformed, panel)
 
 
-def _files(path: Path) -> list[Path]:
-    if is_delta(path):
-        return [part.path for part in delta_parts(path, {})]
-    suffixes = SUFFIXES["auto"]
-    if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(suffixes) and p.is_file())
-    elif any(sign in path.name for sign in "*?[") and not path.exists():
-        found = sorted(p for p in path.parent.glob(path.name) if p.is_file())
-    else:
-        found = [path] if path.exists() else []
-    if not found:
-        what = f"no files named *{', *'.join(suffixes)} in it." if path.is_dir() else "nothing is there."
-        raise TapeUnavailableError(
-            f"{path}: {what}",
-            expected="a file of loans, a folder of them, a pattern that matches some, or a Delta table",
-            remedy="give the path with --tape",
-        )
-    return found
+def _found(path: Path) -> tuple[Path, ...]:
+    return local_files(path, "auto", {}, what="The tape").files
 
 
-def _read(files: list[Path], most: int) -> tuple[pl.DataFrame, int, int]:
+def _read(files: tuple[Path, ...], most: int) -> tuple[pl.DataFrame, int, int]:
     opened = [file for path in files for file in open_files(path, path.name)]
     every = max(1, sum(file.rows for file in opened) // most)
     kept: list[pl.DataFrame] = []

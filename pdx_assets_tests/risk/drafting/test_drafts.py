@@ -144,7 +144,7 @@ def test_names_and_cells_cannot_break_the_yaml(tmp_path: Path) -> None:
 
 
 def test_bad_files_are_told_as_pdx_run_tells_them(tmp_path: Path) -> None:
-    with pytest.raises(TapeUnavailableError, match="nothing is there"):
+    with pytest.raises(TapeUnavailableError, match="is not there"):
         read_sample(tmp_path / "loans.csv")
     (tmp_path / "loans.csv").write_text("a,b\n")
     with pytest.raises(TapeError, match="a header and no loans"):

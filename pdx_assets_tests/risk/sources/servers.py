@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from pdx_assets_tests.moto_endpoint import moto_endpoint
 
 
 @dataclass
@@ -32,7 +33,6 @@ class Bucket:
 def s3(monkeypatch: pytest.MonkeyPatch, name: str = "loans") -> Iterator[Bucket]:
     """moto's server with one bucket; the environment leads to it, every request is noted."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
     for key, value in {
         "AWS_ACCESS_KEY_ID": "AKIATESTONLY",
@@ -42,18 +42,11 @@ def s3(monkeypatch: pytest.MonkeyPatch, name: str = "loans") -> Iterator[Bucket]
         "AWS_ALLOW_HTTP": "true",
     }.items():
         monkeypatch.setenv(key, value)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
-        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"", timeout=30).close()
+    with moto_endpoint() as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         client = boto3.client("s3", region_name="eu-west-1", endpoint_url=endpoint)
         client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         yield Bucket(name, endpoint, client)
-    finally:
-        server.stop()
 
 
 @dataclass
