@@ -8,7 +8,7 @@ from datetime import date
 import dagster as dg
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 
 
 def cohort_months(spec: PortfolioSpec) -> dg.TimeWindowPartitionsDefinition:
@@ -43,7 +43,8 @@ def window_edge(spec: PortfolioSpec, strategy: str) -> dg.TimeWindowPartitionMap
     """Development and OTV cohorts of a strategy; growing and fixed windows reach back to the tape's start."""
     plan = spec.windows
     first = -(plan.gap + plan.otv + plan.development) if strategy == "rolling_window" else -_all_so_far(spec)
-    return shifted(first, -(plan.gap + 1))
+    # Known cohorts may be younger than OTV's last: the plan's gap is at least the horizon.
+    return shifted(first, -(plan.gap + 1) if strategy in PAPER_STRATEGIES else -1)
 
 
 def _all_so_far(spec: PortfolioSpec) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
 from pdx_assets.risk.windows import development_months, labels_day, otv_months, trained_for
 
@@ -57,6 +57,11 @@ class Method:
     def challengers(self) -> tuple[str, ...]:
         return tuple(f"challenger_{s}_{a}" for a in self.spec.algorithms for s in self.spec.strategies)
 
+    def contestants(self) -> tuple[str, ...]:
+        """The challengers that are scored on OTV."""
+        contested = [s for s in self.spec.strategies if s in PAPER_STRATEGIES]
+        return tuple(f"challenger_{s}_{a}" for a in self.spec.algorithms for s in contested)
+
 
 def anchor_of(spec: PortfolioSpec, retune_every: int, production: Month) -> Month:
     """The month whose study a production month uses: p0, then every ``retune_every`` periods."""
@@ -73,7 +78,8 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     """
     spec, p = method.spec, production
     if asset.startswith("window_"):
-        return ((asset.replace("window_", "development_", 1), p), ("otv", p))
+        learned = (asset.replace("window_", "development_", 1), p)
+        return (learned, ("otv", p)) if asset.removeprefix("window_") in PAPER_STRATEGIES else (learned,)
     if asset.startswith("tuning_"):
         return tuple(_study(method, s, p) for s in spec.strategies)
     if asset.startswith("challenger_"):
@@ -82,7 +88,7 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
         return ((f"development_{strategy}", month), _study(method, strategy, month))
     if asset == "otv_scores":
         first = max(spec.p0, spec.periods.shift(p, -(spec.decision.keep_months - 1)))
-        return (("otv", p), *((c, m) for m in spec.periods.span(first, p) for c in method.challengers()))
+        return (("otv", p), *((c, m) for m in spec.periods.span(first, p) for c in method.contestants()))
     if asset == "champion":
         return (("otv_scores", p),)
     if asset == "overview":
@@ -95,8 +101,8 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
 
 def _study(method: Method, strategy: str, production: Month) -> Part:
     anchor = method.anchor(production)
-    # The fixed window is studied at p0 once, and at p0 the strategies coincide.
-    if strategy == "fixed_window" or anchor == method.spec.p0:
+    # The fixed window is studied at p0 once, and at p0 the paper's strategies coincide.
+    if strategy == "fixed_window" or (anchor == method.spec.p0 and strategy in PAPER_STRATEGIES):
         return ("development_fixed_window", method.spec.p0)
     return (f"development_{strategy}", anchor)
 
@@ -118,10 +124,11 @@ def window_part(cohorts: Mapping[Month, tuple[str | None, str | None]]) -> str:
 def cohort_made_from(declared: str, content: CohortContent) -> dict[str, str]:
     """By asset of the cohort job, the hash of what it is made from."""
     labels: list[Any] = [content.loans, declared, content.label_history]
+    events = [*labels, content.event_history] if content.events else labels
     return {
         "raw_loans": document_sha256([content.loans]),
         "clean_features": document_sha256([content.loans, declared]),
-        "outcomes": document_sha256(labels),
+        "outcomes": document_sha256(events),
         "labels": document_sha256(labels),
     }
 
@@ -155,10 +162,11 @@ class Lineage:
             return self._window(otv_months(spec, month), month)
         for strategy in spec.strategies:
             if asset == f"development_{strategy}":
-                return self._window(development_months(spec, strategy, month), trained_for(spec, strategy, month))
+                cohorts = development_months(spec, strategy, month)
+                return self._window(cohorts, trained_for(spec, strategy, month), strategy == "immature_cohorts")
         return made_from(asset, {(a, m): self.of(a, m) for a, m in sources(self.method, asset, month)})
 
-    def _window(self, cohorts: tuple[Month, ...], decided: Month) -> str:
-        on = labels_day(self.method.spec, decided)
-        labels = {c: self.tape[c].labels_on(on) if c in self.tape else None for c in cohorts}
-        return window_part({c: (self.of("clean_features", c), labels[c]) for c in cohorts})
+    def _window(self, cohorts: tuple[Month, ...], decided: Month, is_immature: bool = False) -> str:
+        on, there = labels_day(self.method.spec, decided), {c: self.tape[c] for c in cohorts if c in self.tape}
+        labels = {c: seen.events_on(on) if is_immature else seen.labels_on(on) for c, seen in there.items()}
+        return window_part({c: (self.of("clean_features", c), labels.get(c)) for c in cohorts})

@@ -14,7 +14,7 @@ from typing import Literal
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage, Method, Part, made_from, sources
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
 from pdx_assets.risk.windows import development_months, otv_months
 
@@ -75,7 +75,9 @@ def decidable_months(spec: PortfolioSpec, cohorts: tuple[Month, ...], as_of: dat
     """
     if not cohorts:
         return ()
-    last = spec.periods.shift(cohorts[-1], spec.windows.gap + 1)
+    # Who learns up to the decision date needs the month before it.
+    reach = 1 if any(s not in PAPER_STRATEGIES for s in spec.strategies) else spec.windows.gap + 1
+    last = spec.periods.shift(cohorts[-1], reach)
     return tuple(
         p
         for p in spec.periods.span(spec.p0, last)

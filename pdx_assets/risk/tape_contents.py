@@ -14,8 +14,9 @@ from typing import Any
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.exposure import events_sha256
 from pdx_assets.risk.hashing import content_sha256, document_sha256
-from pdx_assets.risk.outcomes import cohort_labels, label_view
+from pdx_assets.risk.outcomes import cohort_labels, label_view, outcome_events
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows, StagedTape
 from pdx_assets.risk.tape_records import SOURCE_ROW
@@ -33,10 +34,13 @@ class CohortContent:
         loans: hash of its loans as received, and of the loan rows set aside.
         labels: hash of its labels from each day on which one became known or changed, in order; the first
             is the day the cohort became known. Empty: not known yet.
+        events: likewise of the outcome events seen, known labels or not; blank where none stands. Kept only where
+            immature cohorts teach.
     """
 
     loans: str
     labels: tuple[tuple[date, str], ...] = ()
+    events: tuple[tuple[date, str], ...] = ()
 
     def labels_on(self, day: date) -> str | None:
         """Hash of the labels as they stood on a day; None when nobody could know them."""
@@ -44,14 +48,26 @@ class CohortContent:
 
     def known_by(self, day: date) -> CohortContent:
         """What was there of the labels on a day."""
-        return CohortContent(self.loans, tuple(step for step in self.labels if step[0] <= day))
+        labels, events = (tuple(s for s in steps if s[0] <= day) for steps in (self.labels, self.events))
+        return CohortContent(self.loans, labels, events)
+
+    def events_on(self, day: date) -> str | None:
+        """Hash of the outcome events seen on a day (exposure.events_sha256); None where there were none."""
+        return next((sha for since, sha in reversed(self.events) if since <= day), None) or None
 
     @property
     def label_history(self) -> str | None:
         """Hash of the labels and of the days they changed on; None when not known yet."""
-        if not self.labels:
-            return None
-        return document_sha256([[since.isoformat(), sha] for since, sha in self.labels])
+        return _history(self.labels)
+
+    @property
+    def event_history(self) -> str | None:
+        """Hash of the outcome events and of the days they changed on; None where there are none."""
+        return _history(self.events)
+
+
+def _history(steps: tuple[tuple[date, str], ...]) -> str | None:
+    return document_sha256([[since.isoformat(), sha] for since, sha in steps]) if steps else None
 
 
 def cohort_contents(spec: PortfolioSpec, tape: StagedTape) -> dict[Month, CohortContent]:
@@ -62,9 +78,12 @@ def cohort_contents(spec: PortfolioSpec, tape: StagedTape) -> dict[Month, Cohort
 def cohort_content(spec: PortfolioSpec, cohort: Month, rows: CohortRows, as_of: date) -> CohortContent:
     """The content of one cohort, as known on a day."""
     loans = loans_sha256(spec, rows)
+    seen: tuple[tuple[date, str], ...] = ()
+    if spec.learns_from_immature:
+        seen = event_steps(outcome_events(spec, rows.loans, rows.performance, as_of))
     if spec.known_on(cohort) > as_of:
-        return CohortContent(loans)
-    return CohortContent(loans, label_steps(cohort_labels(spec, cohort, rows, as_of)))
+        return CohortContent(loans, events=seen)
+    return CohortContent(loans, label_steps(cohort_labels(spec, cohort, rows, as_of)), seen)
 
 
 def loans_sha256(spec: PortfolioSpec, rows: CohortRows) -> str:
@@ -100,17 +119,40 @@ def label_steps(labels: pl.DataFrame) -> tuple[tuple[date, str], ...]:
     return tuple(steps)
 
 
+def event_steps(events: pl.DataFrame) -> tuple[tuple[date, str], ...]:
+    """Hash of a cohort's outcome events from each day on which those seen changed; blank where none stands."""
+    days: list[date] = sorted({*events["known_from"], *events["event_date"], *events["withdrawn_from"].drop_nulls()})
+    steps: list[tuple[date, str]] = []
+    for day in days:
+        sha = events_sha256(events, day) or ""
+        if sha != (steps[-1][1] if steps else ""):
+            steps.append((day, sha))
+    return tuple(steps)
+
+
 def as_document(contents: dict[Month, CohortContent]) -> dict[str, Any]:
     """Contents as JSON."""
     return {
-        str(cohort): {"loans": c.loans, "labels": [[day.isoformat(), sha] for day, sha in c.labels]}
+        str(cohort): {
+            "loans": c.loans,
+            "labels": _written(c.labels),
+            **({"events": _written(c.events)} if c.events else {}),
+        }
         for cohort, c in contents.items()
     }
+
+
+def _written(steps: tuple[tuple[date, str], ...]) -> list[list[str]]:
+    return [[day.isoformat(), sha] for day, sha in steps]
+
+
+def _read(steps: list[list[str]]) -> tuple[tuple[date, str], ...]:
+    return tuple((date.fromisoformat(day), sha) for day, sha in steps)
 
 
 def from_document(document: dict[str, Any]) -> dict[Month, CohortContent]:
     """Inverse of :func:`as_document`."""
     return {
-        Month.parse(key): CohortContent(c["loans"], tuple((date.fromisoformat(d), sha) for d, sha in c["labels"]))
+        Month.parse(key): CohortContent(c["loans"], _read(c["labels"]), _read(c.get("events", [])))
         for key, c in document.items()
     }

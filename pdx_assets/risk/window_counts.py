@@ -14,7 +14,7 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.outcomes import label_view
-from pdx_assets.risk.spec import PortfolioSpec, Strategy
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, labels_day, otv_months, trained_for
 
 OTV = "otv"
@@ -111,11 +111,16 @@ def count_windows(
 ) -> list[WindowCount]:
     """Every distinct window of some production months: OTV and each strategy's development window.
 
-    At p0 the strategies coincide, and the fixed window stays the same: each is counted once.
+    At p0 the paper's strategies coincide, and the fixed window stays the same: each is counted once. What immature
+    cohorts have shown is no count of labels: their window is left out.
     """
     found = []
     for p in months:
-        strategies = [s for s in spec.strategies if (s == "fixed_window") == (p == spec.p0)]
+        strategies = [
+            s
+            for s in spec.strategies
+            if s == "all_known" or (s in PAPER_STRATEGIES and (s == "fixed_window") == (p == spec.p0))
+        ]
         for strategy in strategies:
             wanted = development_months(spec, strategy, p)
             found.append(_count(p, strategy, wanted, cohorts, labels_day(spec, trained_for(spec, strategy, p))))

@@ -17,10 +17,11 @@ import polars as pl
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import FirewallError, NotYetKnownError, WindowError
 from pdx_assets.risk.hashing import content_sha256, document_sha256
+from pdx_assets.risk.immature import describe
 from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.seeds import seed_from
-from pdx_assets.risk.spec import PortfolioSpec, Strategy
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec, Strategy
 
 if TYPE_CHECKING:
     from pdx_assets.risk.models.matrix import Sample
@@ -41,6 +42,8 @@ class Cohorts:
         labels: label rows of those cohorts (outcomes.label_rows), all versions.
         loans: cohort and loan_id of every loan in clean_features, and its weight where the portfolio declares one.
         refused: cohorts whose blocking check failed, with the reason.
+        events: outcome events of those cohorts (outcomes.outcome_events), where immature ones teach.
+        undecided: cohort and loan_id of the loans that never get a label (outcomes.never_labelled), likewise.
         waived: cohorts used although one failed, with who waived which check, when and why.
     """
 
@@ -48,6 +51,8 @@ class Cohorts:
     labels: pl.DataFrame
     loans: pl.DataFrame
     refused: Mapping[Month, str]
+    events: pl.DataFrame | None = None
+    undecided: pl.DataFrame | None = None
     waived: Mapping[Month, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
 
@@ -60,6 +65,10 @@ def otv_months(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
 def development_months(spec: PortfolioSpec, strategy: Strategy, production: Month) -> tuple[Month, ...]:
     """The development window of a strategy, every bound inclusive (design, section 2)."""
     plan, shift = spec.windows, spec.periods.shift
+    if strategy == "immature_cohorts":
+        return spec.periods.span(spec.first_cohort, shift(production, -1))
+    if strategy == "all_known":
+        return known_cohorts(spec, production)
     first = shift(spec.p0, -(plan.gap + plan.otv + plan.development))
     last = shift(production, -(plan.gap + plan.otv + 1))
     if strategy == "rolling_window":
@@ -67,6 +76,35 @@ def development_months(spec: PortfolioSpec, strategy: Strategy, production: Mont
     if strategy == "fixed_window":
         last = shift(spec.p0, -(plan.gap + plan.otv + 1))
     return spec.periods.span(first, last)
+
+
+def known_cohorts(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
+    """Every cohort from the tape's first whose labels are known on the decision date."""
+    before = spec.periods.span(spec.first_cohort, spec.periods.shift(production, -1))
+    return tuple(c for c in before if spec.known_on(c) <= decision_date(production))
+
+
+def as_of_months(spec: PortfolioSpec, strategy: Strategy, month: Month) -> tuple[Month, ...]:
+    """The development window of a model as of a month before p0: what its recipe would have learned from then.
+
+    Of the paper's strategies it is the window of a first production month, as far back as the tape reaches: there
+    they coincide. The others are defined at any month.
+
+    Raises:
+        WindowError: no cohort is left.
+    """
+    plan, shift = spec.windows, spec.periods.shift
+    found = development_months(spec, strategy, month)
+    if strategy in PAPER_STRATEGIES:
+        first = max(spec.first_cohort, shift(month, -(plan.gap + plan.otv + plan.development)))
+        found = spec.periods.span(first, shift(month, -(plan.gap + plan.otv + 1)))
+    if not found:
+        raise WindowError(
+            f"As of {month} the strategy {strategy} has no cohort to learn from: the tape begins with "
+            f"{spec.first_cohort}.",
+            remedy="choose a later decision.evidence.first_month",
+        )
+    return found
 
 
 def trained_for(spec: PortfolioSpec, strategy: Strategy, production: Month) -> Month:
@@ -84,14 +122,31 @@ def labels_day(spec: PortfolioSpec, decided: Month) -> date:
 
 
 def canonical_strategy(spec: PortfolioSpec, strategy: Strategy, production: Month) -> Strategy:
-    """At p0 the strategies coincide: they share the fixed window's name, and so its seed and bundle."""
-    return "fixed_window" if production == spec.p0 else strategy
+    """At p0 the paper's strategies coincide: they share the fixed window's name, and so its seed and bundle.
+
+    So they do before p0, where there is no fixed window yet: there it is the rolling one's name.
+    """
+    if strategy not in PAPER_STRATEGIES or production > spec.p0:
+        return strategy
+    return "fixed_window" if production == spec.p0 else "rolling_window"
 
 
 def build_manifest(
-    spec: PortfolioSpec, strategy: Strategy, production: Month, cohorts: Cohorts, *, seed: int
+    spec: PortfolioSpec,
+    strategy: Strategy,
+    production: Month,
+    cohorts: Cohorts,
+    *,
+    seed: int,
+    development: tuple[Month, ...] | None = None,
 ) -> dict[str, Any]:
     """The manifest of one strategy's window at one production month.
+
+    A strategy that learns up to the decision date has no OTV: its ``otv`` is null. Nor has a model as of a month
+    before p0.
+
+    Args:
+        development: other months than :func:`development_months`: those of :func:`as_of_months`.
 
     Raises:
         WindowError: months are missing, or refused by a blocking check; all are named.
@@ -99,14 +154,16 @@ def build_manifest(
         FirewallError: a label was known only after the decision date; not raised in hindsight, which the manifest's
             ``label`` then says.
     """
-    development, otv = development_months(spec, strategy, production), otv_months(spec, production)
+    otv = otv_months(spec, production) if development is None and strategy in PAPER_STRATEGIES else ()
+    development = development_months(spec, strategy, production) if development is None else development
     wanted = sorted({*development, *otv})
     _require(wanted, cohorts, f"window_{strategy} of {production}")
     # A fixed window stays what it was at p0: a label revised since then must not seep into it.
     learned_on = labels_day(spec, trained_for(spec, strategy, production))
+    part = immature_part if strategy == "immature_cohorts" else _part
     parts = {
-        "development": _part(spec, development, cohorts, on=learned_on),
-        "otv": _part(spec, otv, cohorts, on=labels_day(spec, production)),
+        "development": part(spec, development, cohorts, on=learned_on),
+        "otv": _part(spec, otv, cohorts, on=labels_day(spec, production)) if otv else None,
     }
     return {
         "format_version": MANIFEST_VERSION,
@@ -218,7 +275,13 @@ def assemble_development(
         most: take a sample of at most this many labelled loans, both sides together; None takes all.
     """
     on = labels_day(spec, trained_for(spec, manifest["strategy"], Month.parse(manifest["production_month"])))
-    rows = labelled(features, labels, on=on)
+    return split_development(spec, manifest, labelled(features, labels, on=on), most=most)
+
+
+def split_development(
+    spec: PortfolioSpec, manifest: Mapping[str, Any], rows: pl.DataFrame, *, most: int | None = None
+) -> Development:
+    """Train and ITV of labelled loans (:func:`labelled`, or immature.exposed_loans), or of a sample of them."""
     seed = manifest["split"]["seed"]
     if most is not None:
         rows = rows.filter(study_sample(rows["borrower_hash"].to_numpy(), most, seed))
@@ -230,6 +293,12 @@ def labelled(features: pl.DataFrame, labels: pl.DataFrame, *, on: date) -> pl.Da
     """Features joined with the labels valid on a day; indeterminate loans left out; a fixed row order."""
     view = label_view(labels, on).filter(pl.col("label").is_not_null()).select("cohort", "loan_id", "label")
     return features.join(view, on=["cohort", "loan_id"], how="inner").sort("cohort", "loan_id")
+
+
+def immature_part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, on: date) -> dict[str, Any]:
+    """The development part of a window of partly observed cohorts, as its manifest says it (immature.py)."""
+    assert cohorts.events is not None and cohorts.undecided is not None
+    return describe(spec, months, cohorts.loans, cohorts.events, cohorts.undecided, cohorts.features, on=on)
 
 
 def to_sample(spec: PortfolioSpec, rows: pl.DataFrame) -> Sample:

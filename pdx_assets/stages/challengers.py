@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 from time import perf_counter
@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from pdx_assets.risk import lineage
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.errors import PdxError, TrainingError
+from pdx_assets.risk.errors import HomeError, PdxError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.immature import EXPOSURE_VERSION
 from pdx_assets.risk.seeds import seed_from
-from pdx_assets.risk.spec import AlgorithmName, Strategy
+from pdx_assets.risk.spec import PAPER_STRATEGIES, AlgorithmName, Strategy
 from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
-from pdx_assets.stages.windows import development, require_no_leaks, window, window_or_make
+from pdx_assets.stages.windows import as_of_window, development, require_no_leaks, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def own_studies(ws: Workspace, production: Month) -> tuple[Strategy, ...]:
     if anchor_of(ws, production) != production:
         return ()
     if production == ws.spec.p0:
-        return ("fixed_window",)
+        return ("fixed_window", *(s for s in ws.spec.strategies if s not in PAPER_STRATEGIES))
     return tuple(s for s in ws.spec.strategies if s != "fixed_window")
 
 
@@ -123,8 +124,12 @@ def _failed_study(strategy: Strategy, anchor: Month, reason: str) -> dict[str, A
 
 def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: Month) -> tuple[dict[str, Any], float]:
     month = trained_for(ws.spec, strategy, anchor)
-    name = canonical_strategy(ws.spec, strategy, month)
-    manifest = window_or_make(ws, name, month)
+    return _study_on(ws, window_or_make(ws, canonical_strategy(ws.spec, strategy, month), month), algorithm)
+
+
+def _study_on(ws: Workspace, manifest: Mapping[str, Any], algorithm: AlgorithmName) -> tuple[dict[str, Any], float]:
+    """The study of a window, run where nobody ran it; seconds spent."""
+    name, month = manifest["strategy"], Month.parse(manifest["production_month"])
     seed = seed_from(ws.spec.name, month, name, algorithm, ws.pinned.seed, "tuning")
     what: dict[str, Any] = {
         "window": identity(manifest, "development"),
@@ -133,7 +138,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
         "trials": ws.profile.trials,
         "seed": seed,
         "inputs": _inputs(ws),
-        "code": _code(ws),
+        "code": _code(ws, name),
         **_outliers(ws),
     }
     if ws.profile.max_loans is not None:
@@ -148,7 +153,7 @@ def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: 
             return found, 0.0
         from pdx_assets.risk.models.tuning import tune
 
-        data = learned_from(ws, name, month, most=ws.profile.max_loans)
+        data = learned_from(ws, manifest, most=ws.profile.max_loans)
         start = perf_counter()
         study = tune(
             algorithm,
@@ -192,6 +197,53 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
     study = ws.lake.get_document(f"tuning_{algorithm}", str(production))["studies"][strategy]
     if "failed" in study:
         raise TrainingError(f"Its study of {study['tuned_for']} failed: {study['failed']}")
+    found, seconds = _model(ws, manifest, name, algorithm, month, study)
+    pointer = {**found, "strategy": strategy, "study": study["study"], "status": "bundle"}
+    return Trained(_point(ws, strategy, algorithm, production, pointer), seconds)
+
+
+def as_of_challenge(
+    ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, month: Month, *, first_month: Month
+) -> Trained:
+    """One recipe's model as of a month: what it produced, or before p0 would have produced, from what was known then.
+
+    From p0 on it is the month's challenger. Before, it is trained here like every other model, and no asset points
+    to it; its study is of the last anchor before, counted from ``first_month``.
+
+    Args:
+        first_month: the first month a model is wanted as of.
+
+    Raises:
+        TrainingError: the model cannot be had.
+        WindowError: the tape does not reach back far enough, or cohorts were not made.
+        HomeError: a month from p0 on whose challenger was not materialized.
+    """
+    spec = ws.spec
+    if month >= spec.p0:
+        pointer = find_pointer(ws, strategy, algorithm, month)
+        if pointer is None:
+            raise HomeError(
+                f"{month} has neither a model nor a tombstone for challenger_{strategy}_{algorithm}.",
+                remedy=f"materialize the challengers of {month}",
+            )
+        return Trained(pointer, 0.0)
+    passed = (month.ordinal - first_month.ordinal) // spec.periods.months
+    anchor = spec.periods.shift(first_month, passed - passed % ws.profile.retune_every)
+    study, tuned = _study_on(ws, as_of_window(ws, strategy, anchor), algorithm)
+    manifest = as_of_window(ws, strategy, month)
+    found, seconds = _model(ws, manifest, manifest["strategy"], algorithm, month, study)
+    return Trained({**found, "strategy": strategy, "study": study["study"], "status": "bundle"}, tuned + seconds)
+
+
+def _model(
+    ws: Workspace,
+    manifest: Mapping[str, Any],
+    name: Strategy,
+    algorithm: AlgorithmName,
+    month: Month,
+    study: Mapping[str, Any],
+) -> tuple[dict[str, Any], float]:
+    """The stored document of a model, trained where nobody trained it; seconds spent."""
     seed = seed_from(ws.spec.name, month, name, algorithm, ws.pinned.seed)
     what: dict[str, Any] = {
         "window": identity(manifest, "development"),
@@ -199,7 +251,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         "params": study["best_params"],
         "seed": seed,
         "inputs": _inputs(ws),
-        "code": _code(ws),
+        "code": _code(ws, name),
         **_outliers(ws),
     }
     key = document_sha256(what)
@@ -209,8 +261,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
             found = ws.lake.find_document("trained", key)
             if found is None:
                 found, seconds = _train(ws, manifest, what, month, key)
-    pointer = {**found, "strategy": strategy, "study": study["study"], "status": "bundle"}
-    return Trained(_point(ws, strategy, algorithm, production, pointer), seconds)
+    return found, seconds
 
 
 def bury(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month, reason: str) -> Trained:
@@ -246,7 +297,7 @@ def _train(
     from pdx_assets.risk.windows import to_sample
     from pdx_assets.stages.windows import otv_loans
 
-    data = learned_from(ws, manifest["strategy"], Month.parse(manifest["production_month"]))
+    data = learned_from(ws, manifest)
     start = perf_counter()
     model = train(what["algorithm"], data.train, data.itv, what["params"], seed=what["seed"], outliers=ws.spec.outliers)
     seconds = perf_counter() - start
@@ -271,7 +322,8 @@ def _train(
             "seed": what["seed"],
             "metrics": metrics,
         },
-        parity=to_sample(ws.spec, otv_loans(ws, manifest)),
+        # A strategy that learns up to the decision date has no OTV.
+        parity=to_sample(ws.spec, otv_loans(ws, manifest)) if manifest["otv"] else data.itv,
     )
     ws.lake.put_bundle(bundle.digest, bundle.files)
     document = {
@@ -288,27 +340,35 @@ def _train(
     return document, seconds
 
 
-def learned_from(ws: Workspace, strategy: Strategy, production: Month, *, most: int | None = None) -> Development:
+def learned_from(ws: Workspace, manifest: Mapping[str, Any], *, most: int | None = None) -> Development:
     """Train and ITV of a window (or a sample of at most ``most`` loans), built once in a process for all algorithms.
 
     Raises:
         TrainingError: a side has only bads or only goods.
     """
-    manifest = window_or_make(ws, strategy, production)
-    return _assembled(ws, strategy, production, document_sha256(identity(manifest, "development")), most)
+    return _assembled(ws, _Window(document_sha256(identity(manifest, "development")), manifest), most)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A manifest known by what its development window holds."""
+
+    sha256: str
+    manifest: Mapping[str, Any] = field(compare=False)
 
 
 @lru_cache(maxsize=3)
-def _assembled(ws: Workspace, strategy: Strategy, production: Month, _identity: str, most: int | None) -> Development:
+def _assembled(ws: Workspace, window_: _Window, most: int | None) -> Development:
     # A window made before its features were judged must not slip through.
     require_no_leaks(ws)
     # Built once for all algorithms of a month: three strategies, three matrices.
-    data = development(ws, window_or_make(ws, strategy, production), most=most)
+    data = development(ws, window_.manifest, most=most)
     for part, sample in (("train", data.train), ("ITV", data.itv)):
         bads = int(sample.label.sum())
         if bads in (0, len(sample.label)):
             raise TrainingError(
-                f"{part} of window_{strategy} of {production} has {bads} bads among {len(sample.label)} loans.",
+                f"{part} of window_{window_.manifest['strategy']} of {window_.manifest['production_month']} has {bads} "
+                f"bads among {len(sample.label)} loans.",
                 expected="both bad and good loans",
                 remedy="widen windows.development",
             )
@@ -334,6 +394,8 @@ def _outliers(ws: Workspace) -> dict[str, Any]:
     return {"outliers": declared} if declared else {}
 
 
-def _code(ws: Workspace) -> dict[str, str]:
-    weights = {"weights": WEIGHTS_VERSION} if ws.spec.is_weighted else {}
+def _code(ws: Workspace, strategy: Strategy) -> dict[str, str]:
+    is_exposed = strategy == "immature_cohorts"
+    weights = {"weights": WEIGHTS_VERSION} if ws.spec.is_weighted or is_exposed else {}
+    weights |= {"exposure": EXPOSURE_VERSION} if is_exposed else {}
     return {"training": TRAINING_VERSION, **weights, **{name: version(name) for name in LIBRARIES}}

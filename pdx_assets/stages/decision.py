@@ -16,6 +16,7 @@ from pdx_assets.risk.metrics.summary import evaluate
 from pdx_assets.risk.metrics.weights import EffectiveSizes
 from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decision_document, incumbent_of, rolled_back
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
+from pdx_assets.risk.spec import PAPER_STRATEGIES
 from pdx_assets.risk.windows import WEIGHTED, otv_months
 from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.governance import events, overruled
@@ -52,13 +53,19 @@ def pointers(ws: Workspace, production: Month) -> list[dict[str, Any]]:
 
 
 def fresh(ws: Workspace, production: Month) -> list[dict[str, Any]]:
-    """The month's own challengers. At p0 the strategies coincide, and the fixed window stands for all."""
-    own = ("fixed_window",) if production == ws.spec.p0 else tuple(s for s in ws.spec.strategies if s != "fixed_window")
+    """The month's own challengers in the contest on OTV, of the paper's strategies: others have learned from OTV.
+
+    At p0 the strategies coincide, and the fixed window stands for all.
+    """
+    moving = tuple(s for s in ws.spec.strategies if s in PAPER_STRATEGIES and s != "fixed_window")
+    own = ("fixed_window",) if production == ws.spec.p0 else moving
     return [p for p in pointers(ws, production) if p["strategy"] in own]
 
 
 def retained(ws: Workspace, production: Month) -> list[str]:
-    """Digests still scored at p: every bundle of the last ``keep_months`` periods, and the baseline's.
+    """Digests still scored on OTV(p): bundles of the paper's strategies of the last ``keep_months`` periods.
+
+    The baseline's are among them, whatever their age.
 
     Raises:
         MissingMonthError: a month of that span has not been trained, so that its models cannot be known.
@@ -72,7 +79,8 @@ def retained(ws: Workspace, production: Month) -> list[str]:
             raise MissingMonthError(
                 f"{production} cannot be measured: {error.got}", remedy=f"materialize the challengers of {month} first"
             ) from error
-        digests |= {p["bundle_sha256"]: None for p in found if p["status"] == "bundle"}
+        held = (p for p in found if p["status"] == "bundle" and p["strategy"] in PAPER_STRATEGIES)
+        digests |= {p["bundle_sha256"]: None for p in held}
     return list(digests)
 
 

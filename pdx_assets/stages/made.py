@@ -61,12 +61,13 @@ def keep_window(ws: Workspace, strategy: str, production: Month, manifest: Mappi
     """Keep what a window's two parts are made from."""
     parts = {}
     for part in ("development", "otv"):
-        rows = {Month.parse(row["cohort"]): row["labels_sha256"] for row in manifest[part]["months"]}
+        if manifest[part] is None:
+            continue
+        # Of partly observed cohorts it is the events that count: how long a loan was seen follows from the month.
+        rows = {Month.parse(r["cohort"]): r.get("events_sha256", r["labels_sha256"]) for r in manifest[part]["months"]}
         parts[part] = window_part({c: (_digest(ws, "clean_features", c), sha) for c, sha in rows.items()})
-    digest = made_from(
-        f"window_{strategy}",
-        {(f"development_{strategy}", production): parts["development"], ("otv", production): parts["otv"]},
-    )
+    names = {"development": f"development_{strategy}", "otv": "otv"}
+    digest = made_from(f"window_{strategy}", {(names[part], production): sha for part, sha in parts.items()})
     ws.lake.put_document(KIND, f"window_{strategy}/{production}", {"digest": digest, **parts})
 
 

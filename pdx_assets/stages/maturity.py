@@ -53,7 +53,8 @@ def _loans(tape: StagedTape, cohort: Month) -> str:
 
 
 def _all_contents(ws: Workspace, tape: StagedTape, declared: str) -> dict[Month, CohortContent]:
-    path = tape.folder / f"contents-{CONTENTS_VERSION}-{declared[:16]}.json"
+    seen = "-events" if ws.spec.learns_from_immature else ""
+    path = tape.folder / f"contents-{CONTENTS_VERSION}{seen}-{declared[:16]}.json"
     if not path.exists():
         with ws.only_one("contents"):
             if not path.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,19 +11,23 @@ import polars as pl
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.cleaning import loan_weights
 from pdx_assets.risk.errors import HomeError, WindowError
+from pdx_assets.risk.immature import exposed_loans
 from pdx_assets.risk.maturity import decidable_months
-from pdx_assets.risk.outcomes import cohort_labels
-from pdx_assets.risk.spec import Strategy
+from pdx_assets.risk.outcomes import cohort_labels, labels_every_loan, never_labelled
+from pdx_assets.risk.spec import PAPER_STRATEGIES, Strategy
 from pdx_assets.risk.window_counts import CohortLabels, WindowCount, count_windows
 from pdx_assets.risk.windows import (
     Cohorts,
     Development,
+    as_of_months,
     assemble_development,
     build_manifest,
+    canonical_strategy,
     development_months,
     labelled,
     labels_day,
     otv_months,
+    split_development,
 )
 from pdx_assets.stages.leaks import find_judgement, refuse_open_leaks
 from pdx_assets.stages.made import keep_window
@@ -41,18 +45,44 @@ def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[st
     """
     # The first thing that a seed decides: from here on the home holds this seed and no other.
     ws.settings.pin(ws.spec.name)
-    months = sorted({*development_months(ws.spec, strategy, production), *otv_months(ws.spec, production)})
-    versions = {layer: ws.lake.version(layer) for layer in ("clean_features", "labels")}
-    cohorts = _cohorts(ws, months, versions)
-    manifest = build_manifest(ws.spec, strategy, production, cohorts, seed=ws.pinned.seed)
-    # Table versions say where to read; they depend on the order months were written in, so no hash covers them.
-    manifest["tables"] = versions
-    if production == ws.spec.p0:
+    otv = otv_months(ws.spec, production) if strategy in PAPER_STRATEGIES else ()
+    manifest = _manifest(ws, strategy, production, {*development_months(ws.spec, strategy, production), *otv})
+    if production == ws.spec.p0 and manifest["otv"]:
         refuse_open_leaks(ws, manifest)
     else:
         require_no_leaks(ws)
     ws.lake.put_document(f"window_{strategy}", str(production), manifest)
     keep_window(ws, strategy, production, manifest)
+    return manifest
+
+
+def as_of_window(ws: Workspace, strategy: Strategy, month: Month) -> dict[str, Any]:
+    """The manifest of what a recipe would have learned from at a month: before p0 made afresh, and not an asset.
+
+    Raises:
+        WindowError: the tape does not reach back far enough.
+    """
+    if month >= ws.spec.p0:
+        return window_or_make(ws, strategy, month)
+    name = canonical_strategy(ws.spec, strategy, month)
+    months = as_of_months(ws.spec, strategy, month)
+    return _manifest(ws, name, month, months, development=months)
+
+
+def _manifest(
+    ws: Workspace,
+    strategy: Strategy,
+    production: Month,
+    months: Iterable[Month],
+    development: tuple[Month, ...] | None = None,
+) -> dict[str, Any]:
+    versions = {layer: ws.lake.version(layer) for layer in ("clean_features", "labels")}
+    if strategy == "immature_cohorts":
+        versions |= {layer: ws.lake.version(layer) for layer in ("outcomes", "raw_loans")}
+    cohorts = _cohorts(ws, sorted(months), versions)
+    manifest = build_manifest(ws.spec, strategy, production, cohorts, seed=ws.pinned.seed, development=development)
+    # Table versions say where to read; they depend on the order months were written in, so no hash covers them.
+    manifest["tables"] = versions
     return manifest
 
 
@@ -89,8 +119,15 @@ def window_or_make(ws: Workspace, strategy: Strategy, production: Month) -> dict
 
 def development(ws: Workspace, manifest: Mapping[str, Any], *, most: int | None = None) -> Development:
     """The loans of a manifest's development window, or a sample of at most ``most``, as train and ITV."""
-    features, labels = _read(ws, manifest, "development")
-    return assemble_development(ws.spec, manifest, features, labels, most=most)
+    if manifest["strategy"] != "immature_cohorts":
+        features, labels = _read(ws, manifest, "development")
+        return assemble_development(ws.spec, manifest, features, labels, most=most)
+    months, versions = _unchanged(ws, manifest, "development"), manifest["tables"]
+    features = ws.lake.scan_months("clean_features", months, version=versions["clean_features"]).collect()
+    events, undecided = _outcomes(ws, months, versions)
+    on = labels_day(ws.spec, Month.parse(manifest["production_month"]))
+    rows = exposed_loans(ws.spec, features, events, undecided, on=on)
+    return split_development(ws.spec, manifest, rows, most=most)
 
 
 def otv_loans(ws: Workspace, manifest: Mapping[str, Any]) -> pl.DataFrame:
@@ -137,6 +174,26 @@ def _labels_of(ws: Workspace, cohort: Month) -> CohortLabels:
 
 
 def _read(ws: Workspace, manifest: Mapping[str, Any], part: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    months, versions = _unchanged(ws, manifest, part), manifest["tables"]
+    features = ws.lake.scan_months("clean_features", months, version=versions["clean_features"])
+    labels = ws.lake.scan_months("labels", months, version=versions["labels"])
+    return features.collect(), labels.collect()
+
+
+def _outcomes(
+    ws: Workspace, months: Sequence[Month], versions: Mapping[str, int | None]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Outcome events of some cohorts, and the loans that never get a label."""
+    events = ws.lake.scan_months("outcomes", months, version=versions["outcomes"]).collect()
+    keys = ["cohort", "loan_id"]
+    if labels_every_loan(ws.spec):
+        return events, events.select(keys).clear()
+    loans = ws.lake.scan_months("raw_loans", months, version=versions["raw_loans"]).collect()
+    return events, loans.filter(never_labelled(ws.spec, loans)).select(keys)
+
+
+def _unchanged(ws: Workspace, manifest: Mapping[str, Any], part: str) -> list[Month]:
+    """The months of a part, whose features are still those the manifest names."""
     rows = manifest[part]["months"]
     months = [Month.parse(r["cohort"]) for r in rows]
     versions = manifest["tables"]
@@ -148,25 +205,28 @@ def _read(ws: Workspace, manifest: Mapping[str, Any], part: str) -> tuple[pl.Dat
             f"{manifest['production_month']} says, for {', '.join(changed)}.",
             remedy=f"materialize window_{manifest['strategy']} for {manifest['production_month']} again",
         )
-    features = ws.lake.scan_months("clean_features", months, version=versions["clean_features"])
-    labels = ws.lake.scan_months("labels", months, version=versions["labels"])
-    return features.collect(), labels.collect()
+    return months
 
 
 def _cohorts(ws: Workspace, months: Iterable[Month], versions: Mapping[str, int | None]) -> Cohorts:
     held = ws.lake.contents("clean_features", versions["clean_features"])
     labelled_months = ws.lake.contents("labels", versions["labels"])
     months = list(months)
+    is_immature = "outcomes" in versions
     here = [m for m in months if m in held and m in labelled_months]
     refused, waived = gates(ws, months)
     if not here:
         empty = pl.DataFrame(schema={"cohort": pl.String, "loan_id": pl.String, "status": pl.String})
-        return Cohorts({}, empty, empty, refused, waived)
+        return Cohorts({}, empty, empty, refused, waived=waived)
     keys = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else [])]
+    keys += ["application_date"] if is_immature else []
+    events, undecided = _outcomes(ws, here, versions) if is_immature else (None, None)
     return Cohorts(
         features={m: held[m].sha256 for m in here},
         labels=ws.lake.scan_months("labels", here, version=versions["labels"]).collect(),
         loans=ws.lake.scan_months("clean_features", here, columns=keys, version=versions["clean_features"]).collect(),
         refused=refused,
+        events=events,
+        undecided=undecided,
         waived=waived,
     )

@@ -26,6 +26,7 @@ from pdx_assets.stages.challengers import (
     load_bundle,
     tune_month,
 )
+from pdx_assets.stages.windows import window
 from pdx_assets.stages.workspace import Workspace
 
 # A failure that may pass (memory, a lost disk) is worth a second try; one that is the data's own fault is not.
@@ -222,7 +223,7 @@ def _checked(ws: Workspace, pointer: dict[str, Any], *, failed: bool, reason: st
 def _pictures(ws: Workspace, pointer: dict[str, Any]) -> dict[str, Any]:
     from pdx_assets.risk.sketches import roc_and_calibration_sketch
 
-    itv = learned_from(ws, pointer["strategy"], Month.parse(pointer["production_month"])).itv
+    itv = learned_from(ws, window(ws, pointer["strategy"], Month.parse(pointer["production_month"]))).itv
     pd = load_bundle(ws, pointer["bundle_sha256"]).predict_pd(itv.matrix)
     # No large picture beside it: 0.37 s each, eight a month.
     drawn = sketch(roc_and_calibration_sketch(itv.label, pd, itv.weight), "ROC, calibration on ITV")

@@ -22,7 +22,7 @@ from pdx_assets.risk.checks.catalogue import CUT_OFF_SHIFT, OTV_DISCRIMINATION, 
 from pdx_assets.risk.errors import MissingMonthError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.policy import DECISION_VERSION
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.stages import decision as stage
 from pdx_assets.stages.model_checks import check_decision
 from pdx_assets.stages.record import decisions
@@ -56,6 +56,7 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
                 dg.AssetDep(dg.AssetKey([spec.name, f"challenger_{s}_{a}"]), partition_mapping=kept)
                 for a in spec.algorithms
                 for s in spec.strategies
+                if s in PAPER_STRATEGIES
             ),
         ],
         code_version="1",

@@ -25,6 +25,8 @@ WHAT = {
     "fixed_window": "the development months stay those of the first production month",
     "fixed_origin": "the development window keeps its start and grows",
     "rolling_window": "the development window moves with the production month",
+    "all_known": "every cohort whose labels are known on the decision date",
+    "immature_cohorts": "every cohort before the production month, each as far as it was seen on the decision date",
 }
 
 
@@ -34,7 +36,7 @@ def window_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
 
 
 def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinition:
-    plan = spec.windows
+    plan, is_immature = spec.windows, strategy == "immature_cohorts"
 
     @dg.asset(
         name=f"window_{strategy}",
@@ -44,7 +46,7 @@ def _window_asset(spec: PortfolioSpec, strategy: Strategy) -> dg.AssetsDefinitio
         partitions_def=production_months(spec),
         deps=[
             dg.AssetDep(dg.AssetKey([spec.name, layer]), partition_mapping=window_edge(spec, strategy))
-            for layer in ("clean_features", "labels")
+            for layer in ("clean_features", "labels", *(("outcomes", "raw_loans") if is_immature else ()))
         ],
         check_specs=check_specs(spec, f"window_{strategy}", *_checks(strategy)),
         output_required=False,
@@ -125,10 +127,10 @@ def _leaks_metadata(ws: Workspace, strategy: Strategy) -> dict[str, Any]:
 def _firewall(manifest: dict[str, Any]) -> Verdict:
     if manifest["label"].get("hindsight"):
         return not_applicable(LABEL_FIREWALL, NOT_KNOWABLE)
-    latest = max((p["last_event"] for p in (manifest["development"], manifest["otv"]) if p["last_event"]), default="")
-    return judged(
-        LABEL_FIREWALL, False, f"the latest label was known from {latest}; decision date {manifest['decision_date']}"
-    )
+    parts = (manifest["development"], manifest["otv"])
+    latest = max((p["last_event"] for p in parts if p and p["last_event"]), default="")
+    told = "the latest label was known from" if manifest["otv"] else "nothing was seen after"
+    return judged(LABEL_FIREWALL, False, f"{told} {latest}; decision date {manifest['decision_date']}")
 
 
 def _weighted(month: dict[str, Any], shown: list[str]) -> list[str | None]:
@@ -137,7 +139,7 @@ def _weighted(month: dict[str, Any], shown: list[str]) -> list[str | None]:
 
 def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     counted = ("cohort", "loans", "bads", "goods", "indeterminate")
-    parts = {"Development": manifest["development"], "OTV": manifest["otv"]}
+    parts = {"Development": manifest["development"], **({"OTV": manifest["otv"]} if manifest["otv"] else {})}
     metadata: dict[str, Any] = {"Decision date": manifest["decision_date"], "Label": manifest["label"]["name"]}
     metadata |= {"Hindsight": NOT_KNOWABLE} if manifest["label"].get("hindsight") else {}
     metadata |= {name: months_and_loans(part) for name, part in parts.items()}
@@ -146,8 +148,16 @@ def _window_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
         metadata["Used under a waiver"] = table(["cohort", "check", "waived by", "on", "reason"], waived)
     for name, part in parts.items():
         shown = [w for w in WEIGHTED if w in part]
-        rows = ([*(m[c] for c in counted), percent(m["bad_rate"]), *_weighted(m, shown)] for m in part["months"])
-        metadata[f"{name} by cohort"] = table([*counted, "bad rate", *(w.replace("_", " ") for w in shown)], rows)
+        seen = ["months_seen"] if "clock" in part else []
+        rows = (
+            [*(m[c] for c in (*counted, *seen)), percent(m["bad_rate"]), *_weighted(m, shown)] for m in part["months"]
+        )
+        heads = [*counted, *seen, "bad rate", *shown]
+        metadata[f"{name} by cohort"] = table([h.replace("_", " ") for h in heads], rows)
+    if manifest["development"].get("clock"):
+        shares = enumerate(manifest["development"]["clock"])
+        heads = ["month on book", "share of the horizon's hazard"]
+        metadata["Clock"] = table(heads, ([k, percent(u)] for k, u in shares))
     for name, part in parts.items():
         prefix = name.lower()
         rate = part.get("weighted_bad_rate", part["bad_rate"])

@@ -8,6 +8,8 @@ SHORT = {
     "fixed_window": "FW",
     "fixed_origin": "FO",
     "rolling_window": "RW",
+    "all_known": "AK",
+    "immature_cohorts": "IC",
     "logistic_regression": "LR",
     "random_forest": "RF",
     "xgboost": "XGB",

@@ -9,7 +9,17 @@ from events (labels.py).
 """
 
 from pdx_assets.risk.outcomes.definitions import bad_events, outcome_events
-from pdx_assets.risk.outcomes.labels import cohort_labels, label_rows, label_view
+from pdx_assets.risk.outcomes.labels import cohort_labels, label_rows, label_view, labels_every_loan, never_labelled
 from pdx_assets.risk.outcomes.tables import EVENT_SCHEMA, LABEL_SCHEMA
 
-__all__ = ["EVENT_SCHEMA", "LABEL_SCHEMA", "bad_events", "cohort_labels", "label_rows", "label_view", "outcome_events"]
+__all__ = [
+    "EVENT_SCHEMA",
+    "LABEL_SCHEMA",
+    "bad_events",
+    "cohort_labels",
+    "label_rows",
+    "label_view",
+    "labels_every_loan",
+    "never_labelled",
+    "outcome_events",
+]

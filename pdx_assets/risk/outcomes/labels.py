@@ -10,7 +10,7 @@ import polars as pl
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.outcomes.definitions import bad_events, flag_known, outcome_events, says_nothing
 from pdx_assets.risk.outcomes.tables import LABEL_SCHEMA, horizon_ends
-from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.spec import Condition, DaysPastDue, LastPaymentAndStatus, PortfolioSpec
 from pdx_assets.risk.tape_rows import first_rule
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ def label_rows(
     first = spec.known_on(cohort)
     if first > as_of:
         return _sorted(base.with_columns(pl.lit("unknown").alias("status")))
-    late = tuple(r for r in spec.label.indeterminate if spec.columns[r.column].role == "outcome")
-    early = tuple(r for r in spec.label.indeterminate if r not in late)
-    undecided, overruled = (first_rule(spec, loans, rules).is_not_null() for rules in (early, late))
-    undecided |= says_nothing(spec, loans)
+    undecided, overruled = never_labelled(spec, loans), first_rule(spec, loans, _rules(spec)[1]).is_not_null()
     if spec.label.horizon_months is None:
         first = as_of
     base = base.with_columns(
@@ -103,6 +100,25 @@ def label_rows(
     )
     unknown = untold.select(*LOAN, pl.lit("unknown").alias("status"))
     return _sorted(pl.concat([versions, ended, neither, unknown], how="diagonal"))
+
+
+def never_labelled(spec: PortfolioSpec, loans: pl.DataFrame) -> pl.Series:
+    """Boolean per loan: neither bad nor good from the first day on, whatever becomes of it.
+
+    By an indeterminate rule on an application-time column, or because the definition has nothing to go by.
+    """
+    return first_rule(spec, loans, _rules(spec)[0]).is_not_null() | says_nothing(spec, loans)
+
+
+def labels_every_loan(spec: PortfolioSpec) -> bool:
+    """Whether :func:`never_labelled` is false of every loan, by the declarations alone."""
+    return not _rules(spec)[0] and isinstance(spec.label.definition, LastPaymentAndStatus | DaysPastDue)
+
+
+def _rules(spec: PortfolioSpec) -> tuple[tuple[Condition, ...], tuple[Condition, ...]]:
+    """Indeterminate rules on application-time columns, and those on outcome columns."""
+    late = tuple(r for r in spec.label.indeterminate if spec.columns[r.column].role == "outcome")
+    return tuple(r for r in spec.label.indeterminate if r not in late), late
 
 
 def cohort_labels(spec: PortfolioSpec, cohort: Month, rows: CohortRows, as_of: date) -> pl.DataFrame:

@@ -29,6 +29,7 @@ from pdx_assets.risk.spec.label import (
 )
 from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
+    PAPER_STRATEGIES,
     AlgorithmName,
     Checks,
     CutOff,
@@ -58,6 +59,7 @@ __all__ = [
     "MONTHS_IN",
     "NAME",
     "NOT_KNOWABLE",
+    "PAPER_STRATEGIES",
     "AlgorithmName",
     "ChargedOff",
     "Checks",

@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from pdx_assets.risk.calendar import Frequency
 from pdx_assets.risk.spec.base import Declared, month_text
 
-Strategy = Literal["fixed_window", "fixed_origin", "rolling_window"]
+Strategy = Literal["fixed_window", "fixed_origin", "rolling_window", "all_known", "immature_cohorts"]
+PAPER_STRATEGIES: tuple[Strategy, ...] = ("fixed_window", "fixed_origin", "rolling_window")
+"""Those that leave OTV out of what they learn from; the others learn up to the decision date."""
 AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network"]
 PolicyName = Literal["paper"]
 ProfileName = Literal["quick", "standard", "paper", "paper_size"]

@@ -11,9 +11,10 @@ from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Derived, LoanId, Outliers, Ratio, Role, SamplingWeights, absent
 from pdx_assets.risk.spec.experiment import Experiment
-from pdx_assets.risk.spec.label import DaysPastDue, Label
+from pdx_assets.risk.spec.label import DaysPastDue, Label, ReadyFlag
 from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
+    PAPER_STRATEGIES,
     AlgorithmName,
     Checks,
     Decision,
@@ -89,6 +90,7 @@ class PortfolioSpec(Declared):
                 "strategies lack fixed_window: it is the baseline every champion is compared with", "strategies"
             )
         self._plan_is_possible()
+        self._strategies_are_possible()
         return self
 
     def _roles_agree(self) -> None:
@@ -222,6 +224,21 @@ class PortfolioSpec(Declared):
                 *("windows", "first_production"),
             )
 
+    def _strategies_are_possible(self) -> None:
+        beyond = [s for s in self.strategies if s not in PAPER_STRATEGIES]
+        if beyond and self.hindsight:
+            raise LocatedError(
+                f"{', '.join(beyond)}: learns from all that a decision date knows, and here labels nobody could know "
+                "are accepted: leave it out",
+                "strategies",
+            )
+        if self.learns_from_immature and isinstance(self.label.definition, ReadyFlag):
+            raise LocatedError(
+                "immature_cohorts needs to know when a loan turned bad, and a ready flag says only whether: leave it "
+                "out, or declare a definition with dates",
+                "strategies",
+            )
+
     def _not_knowable(self) -> str | None:
         """Which cohort's labels the plan needs before they are known; None where there is no such cohort."""
         plan, periods, horizon = self.windows, self.periods, self.label.horizon_months
@@ -241,6 +258,11 @@ class PortfolioSpec(Declared):
                     "label.accepts_labels_not_knowable_in_time"
                 )
         return None
+
+    @property
+    def learns_from_immature(self) -> bool:
+        """Whether a strategy learns from cohorts that are only partly observed."""
+        return "immature_cohorts" in self.strategies
 
     @property
     def hindsight(self) -> bool:
