@@ -17,6 +17,7 @@ from pdx_assets.risk.spec.columns import (
     SamplingWeights,
     Scale,
 )
+from pdx_assets.risk.spec.evidence import Approval, Evidence
 from pdx_assets.risk.spec.experiment import Experiment, PaperDatasetName
 from pdx_assets.risk.spec.label import (
     NOT_KNOWABLE,
@@ -59,6 +60,7 @@ __all__ = [
     "NAME",
     "NOT_KNOWABLE",
     "AlgorithmName",
+    "Approval",
     "ChargedOff",
     "Checks",
     "Column",
@@ -70,6 +72,7 @@ __all__ = [
     "Derived",
     "Drift",
     "Dtype",
+    "Evidence",
     "Experiment",
     "Faults",
     "HttpSource",
