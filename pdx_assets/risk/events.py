@@ -166,7 +166,9 @@ def find_contestant(decided: Iterable[Mapping[str, Any]], prefix: str) -> Candid
     """
     known: dict[str, Candidate] = {}
     for decision in decided:
-        who = (*decision["contest"]["challengers"], decision["champion"], decision["incumbent"])
+        contest = decision["contest"]
+        held = (*contest["challengers"], *contest.get("refits", ()), *contest.get("retained", ()))
+        who = (*held, decision["champion"], decision["incumbent"])
         known |= {c["bundle_sha256"]: Candidate(**{**c, "score": None}) for c in who if c}
     wanted = prefix.lower()
     found = [c for digest, c in known.items() if digest.startswith(wanted)] if _PREFIX.fullmatch(wanted) else []

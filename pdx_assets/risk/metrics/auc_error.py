@@ -59,9 +59,9 @@ def auc_estimate(
     if min(sizes.bads, sizes.goods) < 2:
         return None
     w = np.ones(bad.size) if weights is None else weights
-    of_bads, of_goods = _placements(bad, pds, w)
+    of_bads, of_goods = placements(bad, pds, w)
     if other_pd is not None:
-        others_of_bads, others_of_goods = _placements(bad, checked(label, other_pd)[1], w)
+        others_of_bads, others_of_goods = placements(bad, checked(label, other_pd)[1], w)
         of_bads, of_goods = of_bads - others_of_bads, of_goods - others_of_goods
     value = float((of_bads * w[bad]).sum() / w[bad].sum())
     variance = _variance(of_bads, w[bad]) / (sizes.bads - 1) + _variance(of_goods, w[~bad]) / (sizes.goods - 1)
@@ -83,7 +83,13 @@ def expected_error(area: float, bads: float, goods: float) -> float:
     return float(np.sqrt(max(spread, 0.0) / (bads * goods)))
 
 
-def _placements(bad: NDArray[np.bool_], pd: Floats, weight: Floats) -> tuple[Floats, Floats]:
+def placements(bad: NDArray[np.bool_], pd: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Of each bad the weighted share of goods below it, of each good the share of bads above it; ties half.
+
+    Args:
+        bad: (n,) whether the loan is bad, both kinds present.
+        pd, weight: (n,).
+    """
     return (
         _below(pd[bad], pd[~bad], weight[~bad]),
         1 - _below(pd[~bad], pd[bad], weight[bad]),

@@ -17,6 +17,7 @@ from pdx_assets.risk.spec.columns import (
     SamplingWeights,
     Scale,
 )
+from pdx_assets.risk.spec.evidence import Approval, Evidence
 from pdx_assets.risk.spec.experiment import Experiment, PaperDatasetName
 from pdx_assets.risk.spec.label import (
     NOT_KNOWABLE,
@@ -61,6 +62,7 @@ __all__ = [
     "NOT_KNOWABLE",
     "PAPER_STRATEGIES",
     "AlgorithmName",
+    "Approval",
     "ChargedOff",
     "Checks",
     "Column",
@@ -72,6 +74,7 @@ __all__ = [
     "Derived",
     "Drift",
     "Dtype",
+    "Evidence",
     "Experiment",
     "Faults",
     "HttpSource",

@@ -8,12 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.calendar import Frequency
 from pdx_assets.risk.spec.base import Declared, month_text
+from pdx_assets.risk.spec.evidence import Approval, Evidence, recipe_text
 
 Strategy = Literal["fixed_window", "fixed_origin", "rolling_window", "all_known", "immature_cohorts"]
 PAPER_STRATEGIES: tuple[Strategy, ...] = ("fixed_window", "fixed_origin", "rolling_window")
 """Those that leave OTV out of what they learn from; the others learn up to the decision date."""
 AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network"]
-PolicyName = Literal["paper"]
+PolicyName = Literal["never", "always", "paper", "paper_with_memory", "evidence"]
 ProfileName = Literal["quick", "standard", "paper", "paper_size"]
 
 
@@ -78,6 +79,10 @@ class CutOff(Declared):
         return self
 
 
+def _undeclared(value: object) -> bool:
+    return value is None
+
+
 class Decision(Declared):
     """How the champion is chosen, and how long models are kept to compete again."""
 
@@ -89,6 +94,25 @@ class Decision(Declared):
     max_approval_rate_change: float = Field(0.05, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     max_expected_bad_rate_change: float = Field(0.01, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     keep_months: int = Field(12, ge=1, description="periods a bundle is scored on, the one it was trained for included")
+    # What was hashed of a portfolio without these stays as it was.
+    always: str | None = Field(None, exclude_if=_undeclared, description="the recipe of policy always")
+    evidence: Evidence | None = Field(None, exclude_if=_undeclared)
+    approval: Approval | None = Field(None, exclude_if=_undeclared)
+
+    _check_recipe = field_validator("always", mode="before")(recipe_text)
+
+    @model_validator(mode="after")
+    def _policy_has_its_settings(self) -> Decision:
+        if self.policy == "evidence" and self.evidence is None:
+            raise ValueError("policy is evidence, expected the block evidence with its first_month")
+        if self.policy == "always" and self.always is None:
+            raise ValueError("policy is always, expected always: the recipe, such as 'rolling_window xgboost'")
+        return self
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a change that the policy proposes waits for people."""
+        return self.approval is not None and self.approval.required
 
 
 class Checks(Declared):

@@ -91,7 +91,31 @@ class PortfolioSpec(Declared):
             )
         self._plan_is_possible()
         self._strategies_are_possible()
+        self._recipes_exist()
         return self
+
+    def _recipes_exist(self) -> None:
+        rules = self.decision
+        named = [(rules.always, ("decision", "always"))]
+        if rules.evidence is not None:
+            first = Month.parse(rules.evidence.first_month)
+            at = ("decision", "evidence", "first_month")
+            if first <= self.first_cohort:
+                raise LocatedError(f"{first} has no loans before it: the tape begins {self.first_cohort}", *at)
+            if self.periods.of(first.first_day) != first:
+                raise LocatedError(f"got {first}, expected the first month of a {self.windows.frequency}", *at)
+            at = ("decision", "evidence", "first_recipe")
+            named.append((rules.evidence.first_recipe, at))
+            if (rules.evidence.first_recipe or "").startswith("fixed_window "):
+                raise LocatedError("fixed_window is never refitted, so it has no record to be judged by", *at)
+        for recipe, at in named:
+            strategy, _, algorithm = (recipe or "").partition(" ")
+            if recipe and (strategy not in self.strategies or algorithm not in self.algorithms):
+                raise LocatedError(
+                    f"got {recipe!r}, expected one of the strategies {', '.join(self.strategies)} and one of the "
+                    f"algorithms {', '.join(self.algorithms)}",
+                    *at,
+                )
 
     def _roles_agree(self) -> None:
         dates = self.named("date")
