@@ -187,6 +187,8 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         baseline = find_pointer(ws, strategy, algorithm, month)
         if baseline is not None:
             return Trained(_point(ws, strategy, algorithm, production, baseline), 0.0)
+    if algorithm == "blend":
+        return _challenge_blend(ws, strategy, production, month)
     name = canonical_strategy(ws.spec, strategy, production)
     manifest = window(ws, strategy, production)
     study = ws.lake.get_document(f"tuning_{algorithm}", str(production))["studies"][strategy]
@@ -211,6 +213,15 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
                 found, seconds = _train(ws, manifest, what, month, key)
     pointer = {**found, "strategy": strategy, "study": study["study"], "status": "bundle"}
     return Trained(_point(ws, strategy, algorithm, production, pointer), seconds)
+
+
+def _challenge_blend(ws: Workspace, strategy: Strategy, production: Month, month: Month) -> Trained:
+    # blends.py reads stored models by functions of this module.
+    from pdx_assets.stages.blends import blend, members
+
+    found, seconds = blend(ws, strategy, members(ws, strategy, production), month)
+    pointer = {**found, "strategy": strategy, "status": "bundle"}
+    return Trained(_point(ws, strategy, "blend", production, pointer), seconds)
 
 
 def bury(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month, reason: str) -> Trained:

@@ -10,7 +10,7 @@ from pdx_assets.risk.calendar import Frequency
 from pdx_assets.risk.spec.base import Declared, month_text
 
 Strategy = Literal["fixed_window", "fixed_origin", "rolling_window"]
-AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network"]
+AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network", "blend"]
 PolicyName = Literal["paper"]
 ProfileName = Literal["quick", "standard", "paper", "paper_size"]
 
