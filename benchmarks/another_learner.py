@@ -121,13 +121,15 @@ def as_of_samples(
 
 def scores(spec: PortfolioSpec, month: Month, fit: Sample, itv: Sample, own: Sample, seed: int) -> dict[str, Any]:
     """PDs of the month's loans by learner, the blends included."""
-    pds: dict[str, np.ndarray] = {}
-    for name in FOUR:
-        drawn = seed_from(spec.name, month, name, seed)
-        pds[name] = train(name, fit, itv, {}, seed=drawn, outliers=spec.outliers).predict_pd(own.matrix)
-    # As XGBoost sees them: numbers as they are, no scaling.
-    preprocessing, fitted_on, stopped_on = designs(algorithm_named("xgboost"), fit, itv, spec.outliers)
-    X = preprocessing.transform(own.matrix)
+    models = {
+        name: train(name, fit, itv, {}, seed=seed_from(spec.name, month, name, seed), outliers=spec.outliers)
+        for name in FOUR
+    }
+    pds = {name: model.predict_pd(own.matrix) for name, model in models.items()}
+    # As XGBoost sees them, its choice of variables included: with all of them these learners do worse.
+    preprocessing, *both = designs(algorithm_named("xgboost"), fit, itv, spec.outliers)
+    fitted_on, stopped_on = (design.take(models["xgboost"].fitted.selected) for design in both)
+    X = preprocessing.transform(own.matrix, models["xgboost"].columns)
     four = [pds[name] for name in FOUR]
     pds["blend of the four"] = mean_log_odds(four)
     with single_threaded():
