@@ -133,7 +133,7 @@ def as_table(results: Mapping[str, Any]) -> Table:
         title=f"{results['portfolio']}{branch}: AUC in production, month by month; * the champion"
         + ("; LABELS NOT KNOWABLE IN TIME" if hindsight else ""),
         caption="FW fixed window, FO fixed origin, RW rolling window; LR logistic regression, RF random forest,\n"
-        "XGB XGBoost, NN neural network. Baseline: the first month's champion, frozen."
+        f"XGB XGBoost, NN neural network{_also(results)}. Baseline: the first month's champion, frozen."
         + (f"\n[bold]{NOT_KNOWABLE}[/]" if hindsight else ""),
         title_justify="left",
         caption_justify="left",
@@ -171,6 +171,10 @@ def as_table(results: Mapping[str, Any]) -> Table:
     known = [g for g in gains if g is not None]
     table.add_row("gain", *(_signed(g) for g in gains), _signed(sum(known) / len(known) if known else None))
     return table
+
+
+def _also(results: Mapping[str, Any]) -> str:
+    return ", BL blend" if any(model["algorithm"] == "blend" for model in results["models"]) else ""
 
 
 def _short(strategy: str, algorithm: str) -> str:

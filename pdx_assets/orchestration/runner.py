@@ -40,7 +40,7 @@ from pdx_assets.stages.workspace import Workspace
 
 Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
 # The network's study takes longest: started first, it does not leave a core idle at the end.
-SLOWEST_FIRST = ("neural_network", "random_forest", "xgboost", "logistic_regression")
+SLOWEST_FIRST = ("neural_network", "random_forest", "xgboost", "logistic_regression", "blend")
 # The overview waits for the performance; drift takes longer than the scores.
 MEASURED_FIRST = ("performance", "drift", "scores")
 
@@ -106,7 +106,7 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     yield window
     own = own_studies(ws, p)
     trained = []
-    for algorithm in sorted(spec.algorithms, key=SLOWEST_FIRST.index):
+    for algorithm in sorted(spec.tuned_algorithms, key=SLOWEST_FIRST.index):
         # One study is run by the asset itself; of several, each is a task, so that no core waits for the other. The
         # regression's takes 0.3 s, as long as a task's own events.
         is_ahead = len(own) > 1 and algorithm != "logistic_regression"
@@ -119,6 +119,11 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
         needs = {window.key, *(t.key for t in studies)} | {f"train {m} {algorithm}" for m in {anchor, spec.p0} - {p}}
         assets = (f"tuning_{algorithm}", *(f"challenger_{s}_{algorithm}" for s in spec.strategies))
         trained.append(Task(f"train {p} {algorithm}", "train", "decide", p, assets, frozenset(needs)))
+    if "blend" in spec.algorithms:
+        # Of the month's other challengers; the fixed window's is that of p0.
+        needs = {t.key for t in trained} | {f"train {m} blend" for m in {spec.p0} - {p}}
+        assets = tuple(f"challenger_{s}_blend" for s in spec.strategies)
+        trained.append(Task(f"train {p} blend", "train", "decide", p, assets, frozenset(needs)))
     yield from trained
     before = {f"decide {spec.periods.shift(p, -1)}"} if p > spec.p0 else set()
     needs = {t.key for t in trained} | before

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
@@ -215,23 +215,42 @@ def build_bundle(model: TrainedModel, *, manifest: Mapping[str, Any], parity: Sa
         ParityError: a PD differs by more than 1e-5, or the AUC by more than 1e-6.
         BundleError: the manifest lacks a key, or has one it must not have.
     """
-    files = {MODEL: _graph(model)}
-    content = _manifest(model, manifest, files)
+    bundle = seal(_manifest(model, manifest), _graph(model))
+    return _within_limits(bundle, measure_parity(model, bundle, parity), model.algorithm, "the training library")
+
+
+def seal(manifest: Mapping[str, Any], graph: bytes) -> Bundle:
+    """A bundle of a graph and all that its manifest says beside the format and the hash of the graph."""
+    content = {**manifest, "format_version": FORMAT_VERSION, "files": {MODEL: _sha256(graph)}}
     encoded = _encode(content)
-    bundle = Bundle.from_files({MANIFEST: encoded, **files}, _sha256(encoded))
-    difference = measure_parity(model, bundle, parity)
+    return Bundle.from_files({MANIFEST: encoded, MODEL: graph}, _sha256(encoded))
+
+
+def held_against(bundle: Bundle, expected: np.ndarray, loans: Sample | LoanMatrix, *, what: str) -> Bundle:
+    """The bundle with its parity against PDs computed otherwise, float32 [n].
+
+    Args:
+        what: where ``expected`` comes from, in words.
+
+    Raises:
+        ParityError: as of :func:`build_bundle`.
+    """
+    return _within_limits(bundle, _parity(bundle, expected, loans), bundle.manifest["algorithm"], f"the {what}")
+
+
+def _within_limits(bundle: Bundle, difference: Parity, algorithm: str, other: str) -> Bundle:
     # Written so that NaN fails too.
     if not difference.max_pd_difference <= MAX_PD_DIFFERENCE:
         raise ParityError(
-            f"The portable {model.algorithm} differs by {difference.max_pd_difference:.3g} in PD "
-            f"from the training library on {difference.loans} loans.",
+            f"The portable {algorithm} differs by {difference.max_pd_difference:.3g} in PD "
+            f"from {other} on {difference.loans} loans.",
             expected=f"at most {MAX_PD_DIFFERENCE:.0e}",
             remedy="report it with the window's manifest: the graph does not compute what the library does",
         )
     if difference.auc_difference is not None and not difference.auc_difference <= MAX_AUC_DIFFERENCE:
         raise ParityError(
-            f"The portable {model.algorithm} differs by {difference.auc_difference:.3g} in AUC "
-            f"from the training library on {difference.loans} loans.",
+            f"The portable {algorithm} differs by {difference.auc_difference:.3g} in AUC "
+            f"from {other} on {difference.loans} loans.",
             expected=f"at most {MAX_AUC_DIFFERENCE:.0e}",
             remedy="report it with the window's manifest: the graph does not rank as the library does",
         )
@@ -240,8 +259,12 @@ def build_bundle(model: TrainedModel, *, manifest: Mapping[str, Any], parity: Sa
 
 def measure_parity(model: TrainedModel, bundle: Bundle, loans: Sample | LoanMatrix) -> Parity:
     """Largest differences between a bundle and the model it was written from."""
+    return _parity(bundle, model.predict_pd(loans.matrix if isinstance(loans, Sample) else loans), loans)
+
+
+def _parity(bundle: Bundle, theirs: np.ndarray, loans: Sample | LoanMatrix) -> Parity:
     matrix = loans.matrix if isinstance(loans, Sample) else loans
-    ours, theirs = bundle.predict_pd(matrix), model.predict_pd(matrix)
+    ours = bundle.predict_pd(matrix)
     # max() of NaN is NaN, which no limit lets pass.
     worst = float(np.abs(ours.astype(np.float64) - theirs).max()) if len(matrix) else 0.0
     gap = None
@@ -261,9 +284,8 @@ def _graph(model: TrainedModel) -> bytes:
     return serialize(graph, pd, numbers=len(model.number_names), categories=len(model.category_names))
 
 
-def _manifest(model: TrainedModel, given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+def _manifest(model: TrainedModel, given: Mapping[str, Any]) -> dict[str, Any]:
     added: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
         "algorithm": model.algorithm,
         "params": model.params,
         "inputs": {
@@ -274,20 +296,36 @@ def _manifest(model: TrainedModel, given: Mapping[str, Any], files: Mapping[str,
         "preprocessing": model.preprocessing.as_dict(),
         "selected": list(model.selected),
         "importances": model.importances,
-        "library_versions": {
-            name: metadata.version(name)
-            for name in sorted({"numpy", "onnx", "onnxruntime", algorithm_named(model.algorithm).library})
-        },
-        "files": {name: _sha256(content) for name, content in files.items()},
     }
-    lacking = [key for key in GIVEN if key not in given]
-    refused = [key for key in given if key in UNWANTED or (key in added and given[key] != added[key])]
+    return combined_manifest(given, added, required=GIVEN, library=algorithm_named(model.algorithm).library)
+
+
+def combined_manifest(
+    given: Mapping[str, Any], added: Mapping[str, Any], *, required: Sequence[str], library: str = "numpy"
+) -> dict[str, Any]:
+    """What the caller says of a model and what the model says of itself, less what :func:`seal` writes.
+
+    Args:
+        required: keys of ``given`` that must be there.
+        library: the distribution, beside numpy and ONNX's, that the model was made with.
+
+    Raises:
+        BundleError: a key is lacking, or may not be there.
+    """
+    lacking = [key for key in required if key not in given]
+    refused = [
+        key
+        for key in given
+        if key in (*UNWANTED, "format_version", "files", "library_versions")
+        or (key in added and given[key] != added[key])
+    ]
     if lacking or refused:
         raise BundleError(
             f"The manifest given lacks {lacking} and may not have {refused}.",
-            expected=f"{list(GIVEN)}; no strategy, no time, nothing that contradicts the model",
+            expected=f"{list(required)}; no strategy, no time, nothing that contradicts the model",
         )
-    return {**given, **added}
+    names = sorted({"numpy", "onnx", "onnxruntime", library})
+    return {**given, **added, "library_versions": {name: metadata.version(name) for name in names}}
 
 
 def _encode(manifest: dict[str, Any]) -> bytes:

@@ -47,7 +47,7 @@ class Method:
         spec = self.spec
         return (
             *(f"window_{s}" for s in spec.strategies),
-            *(f"tuning_{a}" for a in spec.algorithms),
+            *(f"tuning_{a}" for a in spec.tuned_algorithms),
             *self.challengers(),
             "otv_scores",
             "champion",
@@ -85,6 +85,8 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     if asset.startswith("challenger_"):
         strategy = next(s for s in spec.strategies if asset.startswith(f"challenger_{s}_"))
         month = trained_for(spec, strategy, p)
+        if asset == f"challenger_{strategy}_blend":
+            return tuple((f"challenger_{strategy}_{a}", month) for a in spec.tuned_algorithms)
         return ((f"development_{strategy}", month), _study(method, strategy, month))
     if asset == "otv_scores":
         first = max(spec.p0, spec.periods.shift(p, -(spec.decision.keep_months - 1)))

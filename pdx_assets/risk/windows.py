@@ -178,6 +178,24 @@ def build_manifest(
     }
 
 
+def known_part(
+    spec: PortfolioSpec, months: Sequence[Month], cohorts: Cohorts, *, on: date, what: str
+) -> dict[str, Any]:
+    """What a manifest says of a window, for months that no strategy names; every label known on a day.
+
+    Args:
+        months: at least one, ascending.
+        what: for whom, as errors name it.
+
+    Raises:
+        WindowError, NotYetKnownError, FirewallError: as of :func:`build_manifest`.
+    """
+    if not months:
+        raise WindowError(f"{what} is to learn from no cohort.", expected="at least one")
+    _require(list(months), cohorts, what)
+    return _part(spec, tuple(months), cohorts, on=on)
+
+
 def identity(manifest: Mapping[str, Any], part: str) -> dict[str, Any]:
     """What makes two windows the same to a model: content, label, split; not the strategy's name or p."""
     months = [{k: m[k] for k in ("cohort", "features_sha256", "labels_sha256")} for m in manifest[part]["months"]]

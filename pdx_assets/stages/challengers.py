@@ -192,6 +192,8 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
         baseline = find_pointer(ws, strategy, algorithm, month)
         if baseline is not None:
             return Trained(_point(ws, strategy, algorithm, production, baseline), 0.0)
+    if algorithm == "blend":
+        return _challenge_blend(ws, strategy, production, month)
     name = canonical_strategy(ws.spec, strategy, production)
     manifest = window(ws, strategy, production)
     study = ws.lake.get_document(f"tuning_{algorithm}", str(production))["studies"][strategy]
@@ -262,6 +264,15 @@ def _model(
             if found is None:
                 found, seconds = _train(ws, manifest, what, month, key)
     return found, seconds
+
+
+def _challenge_blend(ws: Workspace, strategy: Strategy, production: Month, month: Month) -> Trained:
+    # blends.py reads stored models by functions of this module.
+    from pdx_assets.stages.blends import blend, members
+
+    found, seconds = blend(ws, strategy, members(ws, strategy, production), month)
+    pointer = {**found, "strategy": strategy, "status": "bundle"}
+    return Trained(_point(ws, strategy, "blend", production, pointer), seconds)
 
 
 def bury(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, production: Month, reason: str) -> Trained:

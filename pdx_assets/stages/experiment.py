@@ -88,7 +88,7 @@ def read_stored(ws: Workspace) -> Stored:
 
 def _features(ws: Workspace) -> int | None:
     """How many features p0's studies chose from; None where all of them failed."""
-    for algorithm in ws.spec.algorithms:
+    for algorithm in ws.spec.tuned_algorithms:
         document = ws.lake.find_document(f"tuning_{algorithm}", str(ws.spec.p0)) or {"studies": {}}
         for study in document["studies"].values():
             if "depends_on" in study:

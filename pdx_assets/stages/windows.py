@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -24,6 +25,7 @@ from pdx_assets.risk.windows import (
     build_manifest,
     canonical_strategy,
     development_months,
+    known_part,
     labelled,
     labels_day,
     otv_months,
@@ -134,6 +136,23 @@ def otv_loans(ws: Workspace, manifest: Mapping[str, Any]) -> pl.DataFrame:
     """The labelled loans of a manifest's OTV window: clean_features columns plus ``label``."""
     features, labels = _read(ws, manifest, "otv")
     return labelled(features, labels, on=labels_day(ws.spec, Month.parse(manifest["production_month"])))
+
+
+def known_loans(ws: Workspace, cohorts: Iterable[Month], on: date, what: str) -> tuple[dict[str, Any], pl.DataFrame]:
+    """What some cohorts hold, as a part of a manifest says it, and their loans with the labels known on a day.
+
+    Args:
+        on: the decision date.
+        what: for whom, as errors name it.
+
+    Raises:
+        WindowError: see :func:`pdx_assets.risk.windows.known_part`.
+    """
+    months = sorted(set(cohorts))
+    versions = {layer: ws.lake.version(layer) for layer in ("clean_features", "labels")}
+    part = known_part(ws.spec, months, _cohorts(ws, months, versions), on=on, what=what)
+    tables = [ws.lake.scan_months(layer, months, version=versions[layer]).collect() for layer in versions]
+    return part, labelled(tables[0], tables[1], on=on)
 
 
 def plan_counts(ws: Workspace, first: str | None, last: str | None) -> list[WindowCount]:

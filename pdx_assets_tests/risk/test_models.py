@@ -296,7 +296,7 @@ def test_the_algorithms_are_registered_by_the_names_of_the_spec() -> None:
 
     from pdx_assets.risk.spec import AlgorithmName
 
-    assert tuple(REGISTERED) == get_args(AlgorithmName)
+    assert (*REGISTERED, "blend") == get_args(AlgorithmName)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -367,6 +367,13 @@ WRONG = [
         "algorithms",
         r"algorithms is \['xgboost', 'xgboost'\], expected each at most once",
     ),
+    (
+        "blend of one",
+        "[logistic_regression, xgboost]",
+        "[logistic_regression, blend, xgboost]",
+        "algorithms",
+        r"expected blend after at least two others",
+    ),
     ("no algorithm", "[logistic_regression, xgboost]", "[]", "algorithms", r"at least one"),
     (
         "unknown strategy",

@@ -17,6 +17,7 @@ from pdx_assets.risk.checks.base import judged
 from pdx_assets.risk.errors import PdxError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
+from pdx_assets.stages.blends import BLEND_VERSION
 from pdx_assets.stages.challengers import (
     TRAINING_VERSION,
     Trained,
@@ -38,12 +39,13 @@ KINDS: dict[AlgorithmName, str] = {
     "random_forest": "scikitlearn",
     "xgboost": "xgboost",
     "neural_network": "pytorch",
+    "blend": "onnx",
 }
 
 
 def challenger_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
-    """``tuning_<algorithm>`` and ``challenger_<strategy>_<algorithm>``."""
-    return [_tuning_asset(spec, algorithm) for algorithm in spec.algorithms] + [
+    """``tuning_<algorithm>`` and ``challenger_<strategy>_<algorithm>``; the blend is made of others, and not tuned."""
+    return [_tuning_asset(spec, algorithm) for algorithm in spec.tuned_algorithms] + [
         _challenger_asset(spec, strategy, algorithm) for algorithm in spec.algorithms for strategy in spec.strategies
     ]
 
@@ -131,12 +133,12 @@ def _challenger_asset(spec: PortfolioSpec, strategy: Strategy, algorithm: Algori
 
     @dg.asset(
         name=name,
-        description=f"The {algorithm.replace('_', ' ')} trained on the {strategy.replace('_', ' ')}: a pointer to its "
-        "bundle (one ONNX graph, preprocessing included), or a tombstone with the reason.",
+        description=f"{_made(strategy, algorithm)}: a pointer to its bundle (one ONNX graph, preprocessing included), "
+        "or a tombstone with the reason.",
         partitions_def=production_months(spec),
-        deps=[dg.AssetKey([spec.name, f"window_{strategy}"]), dg.AssetKey([spec.name, f"tuning_{algorithm}"])],
+        deps=[dg.AssetKey([spec.name, source]) for source in _sources(spec, strategy, algorithm)],
         check_specs=check_specs(spec, name, catalogue.TRAINED),
-        code_version=TRAINING_VERSION,
+        code_version=BLEND_VERSION if algorithm == "blend" else TRAINING_VERSION,
         pool=TRAINING_POOL,
         **asset_options(spec, "challengers", kinds={"onnx", KINDS[algorithm]}),
     )
@@ -149,6 +151,19 @@ def _challenger_asset(spec: PortfolioSpec, strategy: Strategy, algorithm: Algori
         return _result(ws, trained, url)
 
     return challenger
+
+
+def _made(strategy: Strategy, algorithm: AlgorithmName) -> str:
+    window = strategy.replace("_", " ")
+    if algorithm == "blend":
+        return f"The mean log-odds of the month's other models of the {window}"
+    return f"The {algorithm.replace('_', ' ')} trained on the {window}"
+
+
+def _sources(spec: PortfolioSpec, strategy: Strategy, algorithm: AlgorithmName) -> list[str]:
+    if algorithm == "blend":
+        return [f"challenger_{strategy}_{member}" for member in spec.tuned_algorithms]
+    return [f"window_{strategy}", f"tuning_{algorithm}"]
 
 
 def _train_or_bury(
@@ -201,7 +216,7 @@ def _result(ws: Workspace, trained: Trained, url: str) -> dg.MaterializeResult:
         "Metrics": samples_table({"train": train, "ITV": itv}),
         # Drawn in the model's own month; a month that points to an earlier model shows its metrics only.
         **(_pictures(ws, pointer) if is_new else {}),
-        "Parameters": table(["parameter", "tuned value"], ([k, _short(v)] for k, v in pointer["params"].items())),
+        **_ingredients(pointer),
         "Most important inputs": table(["model input", "importance"], list(pointer["importances"].items())[:15]),
         **plotted({"AUC on ITV": itv["auc"], "KS on ITV": itv["ks"]}),
         COLUMN_SCHEMA: inputs_schema(inputs),
@@ -214,6 +229,13 @@ def _result(ws: Workspace, trained: Trained, url: str) -> dg.MaterializeResult:
         metadata=metadata,
         check_results=_checked(ws, pointer, failed=False, reason=f"AUC on ITV {itv['auc']:.4f}"),
     )
+
+
+def _ingredients(pointer: dict[str, Any]) -> dict[str, Any]:
+    if "members" in pointer:
+        return {"Members": table(["member's bundle"], ([digest] for digest in pointer["members"]))}
+    params = pointer["params"].items()
+    return {"Parameters": table(["parameter", "tuned value"], ([name, _short(value)] for name, value in params))}
 
 
 def _checked(ws: Workspace, pointer: dict[str, Any], *, failed: bool, reason: str) -> list[dg.AssetCheckResult]:

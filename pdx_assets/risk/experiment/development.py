@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.experiment.names import CUT, LEGEND, SHORT
+from pdx_assets.risk.experiment.names import CUT, SHORT
 from pdx_assets.risk.experiment.stored import Stored, figure, slips
 from pdx_assets.risk.experiment.table import Cell, Table, count, metric, words
 
@@ -34,7 +34,7 @@ def table_3(stored: Stored) -> Table:
             chosen = stored.paper.production.champion[0].startswith(f"{SHORT[algorithm]} ")
             cells = [metric(v, chosen=chosen) for v in values]
             rows.append((words("the paper"), words(SHORT[algorithm], chosen=chosen), *cells))
-    notes = (*stored.told, CUT, CHOSEN, LEGEND, *_tombstones(stored, [stored.p0], ("fixed_window",)))
+    notes = (*stored.told, CUT, CHOSEN, stored.legend, *_tombstones(stored, [stored.p0], ("fixed_window",)))
     return Table("table_3", "Table 3: baseline models in development", tuple(columns), tuple(rows), notes)
 
 
@@ -61,7 +61,7 @@ def table_5(stored: Stored) -> Table:
     notes = [
         *stored.told,
         f"Rows are the {unit}s decided so far. {CHOSEN} In others an earlier model was kept.",
-        LEGEND,
+        stored.legend,
     ]
     notes += _tombstones(stored, decided, MOVING)
     if stored.paper:

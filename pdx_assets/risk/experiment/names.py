@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pdx_assets.risk.calendar import Frequency
 
 SHORT = {
@@ -14,12 +16,22 @@ SHORT = {
     "random_forest": "RF",
     "xgboost": "XGB",
     "neural_network": "NN",
+    "blend": "BL",
 }
 LEGEND = (
     "FW fixed window, FO fixed origin, RW rolling window; LR logistic regression, RF random forest, XGB XGBoost, "
     "NN neural network."
 )
+DECLARED = {"blend": "BL blend of the period's other models of the same window"}
+"""What the legend adds where a portfolio has it; the others are the paper's own."""
+
 CUT = "F1 and 3DCR are taken at the riskiest 30 % of the loans."
+
+
+def legend(declared: Collection[str]) -> str:
+    """What the short names mean, for a portfolio's strategies and algorithms."""
+    added = [text for name, text in DECLARED.items() if name in declared]
+    return "; ".join([LEGEND.removesuffix("."), *added]) + "."
 
 
 def period_name(number: int, frequency: Frequency) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.experiment.development import CHOSEN, FAILED, METRICS
-from pdx_assets.risk.experiment.names import CUT, LEGEND, SHORT, period_name
+from pdx_assets.risk.experiment.names import CUT, SHORT, period_name
 from pdx_assets.risk.experiment.stored import PERIODS, Stored, figure, slips
 from pdx_assets.risk.experiment.table import Cell, Table, metric, points, words
 
@@ -20,7 +20,7 @@ def production_tables(stored: Stored) -> tuple[Table, ...]:
 
 def _block(stored: Stored, months: Sequence[Month], *, first: bool) -> Table:
     rows = _own_rows(stored, months)
-    notes = [*stored.told, f"A {stored.periods.frequency} that is not measured yet is blank. {CHOSEN}", LEGEND]
+    notes = [*stored.told, f"A {stored.periods.frequency} that is not measured yet is blank. {CHOSEN}", stored.legend]
     notes.append("The frozen model, over which the champion's difference is told, is the champion of the first period.")
     paper = stored.paper if first else None
     if paper:
@@ -108,7 +108,7 @@ def table_4(stored: Stored) -> Table:
         rows.append((*who, words("champion"), *(metric(v) for v in printed.champion)))
         as_printed = [Cell(v / 100, "points") for v in printed.difference]
         rows.append((*who, words("difference as printed, points"), *as_printed))
-    notes = [*stored.told, CUT, LEGEND]
+    notes = [*stored.told, CUT, stored.legend]
     if not measured:
         notes.append("No production period is measured yet.")
     elif stored.number(measured[-1]) < PERIODS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pdx_assets.risk.calendar import Month, Periods
-from pdx_assets.risk.experiment.names import SHORT, period_name
+from pdx_assets.risk.experiment.names import SHORT, legend, period_name
 from pdx_assets.risk.experiment.paper import PaperDataset
 
 SplitName = Literal["train", "itv", "otv", "production"]
@@ -64,6 +64,11 @@ class Stored:
         if self.champions:
             last = max(last, Month.parse(self.champions[-1]["production_month"]))
         return self.periods.span(self.p0, last)
+
+    @property
+    def legend(self) -> str:
+        """What the tables' short names mean."""
+        return legend((*self.strategies, *self.algorithms))
 
     def number(self, month: Month) -> int:
         """1 for p0, 2 for the period after it."""

@@ -25,6 +25,9 @@ UNITS = (1000.0, 100.0, 10.0, 1.0, 0.1, 0.01)
 MANY_VALUES = 50
 """Distinct values from which last digits and equal cells mean something."""
 
+ROUNDED_VALUES = 3
+"""Distinct values that must be rounded: one of them alone is a value (`value`), such as 5 credit lines of 0 to 5."""
+
 SHOWN = 0.01
 """Share of a class that must show a trace: below it, it teaches a model next to nothing."""
 
@@ -165,7 +168,11 @@ def _rounding(tally: Tally, counts: Floats, limits: Leaks) -> list[_Question]:
         digits = np.mod(np.rint(np.abs(values) / unit), 10)
         asked += [(f"a number whose last digit ({unit:g}s) is {d}", digits == d) for d in range(1, 10)]
     limit = limits.max_odds_ratio_rounding
-    return [_Question("rounding", what, np.append(holds, False) & among, among, limit, strata) for what, holds in asked]
+    return [
+        _Question("rounding", what, np.append(holds, False) & among, among, limit, strata)
+        for what, holds in asked
+        if (holds & among[:-1]).sum() >= ROUNDED_VALUES
+    ]
 
 
 def _strata(weight: Floats) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from pdx_assets.risk.spec.evidence import Approval, Evidence, recipe_text
 Strategy = Literal["fixed_window", "fixed_origin", "rolling_window", "all_known", "immature_cohorts"]
 PAPER_STRATEGIES: tuple[Strategy, ...] = ("fixed_window", "fixed_origin", "rolling_window")
 """Those that leave OTV out of what they learn from; the others learn up to the decision date."""
-AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network"]
+AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neural_network", "blend"]
 PolicyName = Literal["never", "always", "paper", "paper_with_memory", "evidence"]
 ProfileName = Literal["quick", "standard", "paper", "paper_size"]
 

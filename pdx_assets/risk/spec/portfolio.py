@@ -85,6 +85,11 @@ class PortfolioSpec(Declared):
             values = getattr(self, field)
             if len(set(values)) != len(values) or not values:
                 raise LocatedError(f"{field} is {list(values)}, expected each at most once and at least one", field)
+        if "blend" in self.algorithms[:2]:
+            raise LocatedError(
+                f"algorithms is {list(self.algorithms)}, expected blend after at least two others: it combines them",
+                "algorithms",
+            )
         if "fixed_window" not in self.strategies:
             raise LocatedError(
                 "strategies lack fixed_window: it is the baseline every champion is compared with", "strategies"
@@ -351,6 +356,11 @@ class PortfolioSpec(Declared):
     @property
     def category_features(self) -> list[str]:
         return [c for c in self.feature_columns if self.columns[c].dtype == "category"]
+
+    @property
+    def tuned_algorithms(self) -> tuple[AlgorithmName, ...]:
+        """Those that learn, and so have studies, in declared order: all but the blend, whose members they are."""
+        return tuple(name for name in self.algorithms if name != "blend")
 
     def profile(self, name: ProfileName) -> Profile:
         return self.tuning.profiles[name]
