@@ -39,6 +39,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     """Assets, checks, jobs and the sensor of one portfolio; resources come from :mod:`pdx_assets.definitions`."""
     from pdx_assets.orchestration.assets.challengers import challenger_assets
     from pdx_assets.orchestration.assets.decision import decision_assets
+    from pdx_assets.orchestration.assets.evidence import evidence_assets
     from pdx_assets.orchestration.assets.experiment import experiment_assets
     from pdx_assets.orchestration.assets.monitoring import monitoring_assets
     from pdx_assets.orchestration.assets.overview import overview_assets
@@ -55,6 +56,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
         *tape_assets(spec),
         *window_assets(spec),
         *challenger_assets(spec),
+        *evidence_assets(spec),
         *decision_assets(spec),
         *production_assets(spec),
         *monitoring,

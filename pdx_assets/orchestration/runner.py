@@ -30,10 +30,12 @@ from pdx_assets.orchestration.study import study_op
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.lineage import before
 from pdx_assets.risk.maturity import decidable_months, is_measurable
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
 from pdx_assets.stages import governance, tape
+from pdx_assets.stages.as_of import evidence_months
 from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of, own_studies
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
@@ -56,6 +58,7 @@ class Task:
     assets: tuple[str, ...]
     after: frozenset[str] = field(default_factory=frozenset)
     study: tuple[Strategy, AlgorithmName] | None = None
+    as_of: Month | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
     wanted = {
         m for p in months for s in spec.strategies for m in (*development_months(spec, s, p), *otv_months(spec, p))
     }
+    if spec.decision.evidence is not None:
+        wanted |= {m for p in months for m in before(spec, p)}
     cohorts = tape.pending(ws, tuple(sorted(wanted | set(months))))
     layers = ("raw_loans", "clean_features", "outcomes", "labels")
     tasks = [Task(f"cohort {c}", "cohort", "cohort", c, layers) for c in cohorts]
@@ -127,7 +132,17 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     yield from trained
     before = {f"decide {spec.periods.shift(p, -1)}"} if p > spec.p0 else set()
     needs = {t.key for t in trained} | before
-    yield Task(f"decide {p}", "decide", "decide", p, ("otv_scores", "champion"), frozenset(needs))
+    assets = ("otv_scores", "champion")
+    if spec.decision.evidence is not None:
+        assets = ("otv_scores", "recipe_record", "champion")
+        as_of = [m for m in evidence_months(spec, p) if m < spec.p0]
+        if p == spec.p0:
+            yield from _as_of_tasks(ws, as_of, read)
+        # Each later month needs one more; the first month's are all that a tape reaches back to.
+        elif as_of and (newest := as_of[-1:]) and newest[0] not in evidence_months(spec, spec.periods.shift(p, -1)):
+            yield from _as_of_tasks(ws, newest, read)
+        needs |= {f"as_of {m}" for m in as_of}
+    yield Task(f"decide {p}", "decide", "decide", p, assets, frozenset(needs))
     if on_tape:
         # Not with the decision: a champion that cannot score its loans must not keep later months from being decided.
         assets = ("production_scores",)
@@ -136,6 +151,15 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
     if on_tape and measurable:
         assets = ("production_performance",)
         yield Task(f"performance {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))
+
+
+def _as_of_tasks(ws: Workspace, months: list[Month], read: frozenset[str]) -> Iterator[Task]:
+    """Models as of months before p0, ahead of the record that shows what they were worth."""
+    first = Month.parse(ws.spec.decision.evidence.first_month) if ws.spec.decision.evidence else ws.spec.p0
+    for month in months:
+        # The first one runs the studies; at once, each would wait for the same.
+        needs = read | ({f"as_of {first}"} if month != first else set())
+        yield Task(f"as_of {month}", "study", "study", ws.spec.p0, (), frozenset(needs), as_of=month)
 
 
 def is_done(ws: Workspace, task: Task) -> bool:
@@ -302,6 +326,8 @@ def _execute(task: Task) -> str | None:
     spec: PortfolioSpec = _worker["spec"]
     job = _worker["definitions"].resolve_job_def(job_name(spec.name, task.job))
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if task.as_of:
+        config["ops"] = {study_op(spec.name): {"config": {"as_of": str(task.as_of)}}}
     if task.study:
         config["ops"] = {study_op(spec.name): {"config": dict(zip(("strategy", "algorithm"), task.study, strict=True))}}
     result = job.execute_in_process(

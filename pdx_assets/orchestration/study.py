@@ -7,6 +7,7 @@ from pdx_assets.orchestration.jobs import job_name
 from pdx_assets.orchestration.partitions import production_months
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.as_of import models_as_of
 from pdx_assets.stages.challengers import study_ahead
 from pdx_assets.stages.workspace import Workspace
 
@@ -25,12 +26,19 @@ def study_job(spec: PortfolioSpec) -> dg.JobDefinition:
 
     @dg.op(
         name=study_op(spec.name),
-        config_schema={"strategy": str, "algorithm": str},
+        config_schema={
+            "strategy": dg.Field(str, is_required=False),
+            "algorithm": dg.Field(str, is_required=False),
+            "as_of": dg.Field(str, is_required=False, description="month before p0: train its models instead"),
+        },
         pool=TRAINING_POOL,
         description="Runs the study and stores it; tuning_<algorithm> of the month then finds it there.",
     )
     def study(context: dg.OpExecutionContext) -> dg.Output[None]:
         config = context.op_config
+        if "as_of" in config:
+            seconds = models_as_of(Workspace.of(spec), Month.parse(config["as_of"])).seconds
+            return dg.Output(None, metadata={"training_seconds": round(seconds, 3)})
         seconds = study_ahead(
             Workspace.of(spec), config["strategy"], config["algorithm"], Month.parse(context.partition_key)
         )

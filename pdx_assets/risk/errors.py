@@ -46,6 +46,10 @@ class WindowError(PdxError):
     """A window's months are missing, refused by a gate, or empty of a class."""
 
 
+class TooEarlyError(WindowError):
+    """A model as of a month before the tape has anything to learn from."""
+
+
 class WaiverError(PdxError):
     """A waiver that cannot be recorded: nothing to waive, not to be waived, or waived already."""
 

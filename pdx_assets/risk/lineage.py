@@ -50,6 +50,7 @@ class Method:
             *(f"tuning_{a}" for a in spec.tuned_algorithms),
             *self.challengers(),
             "otv_scores",
+            *(["recipe_record"] if spec.decision.evidence else []),
             "champion",
             "production_scores",
         )
@@ -72,9 +73,9 @@ def anchor_of(spec: PortfolioSpec, retune_every: int, production: Month) -> Mont
 def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     """What an asset of a production month is made from.
 
-    ``development_<strategy>`` and ``otv`` are the two parts of a window, ``clean_features`` and ``labels`` the
-    month's own cohort. A champion is not made from the one before: its recorded decision stands. The overview has
-    no partitions: it goes by the last decided month.
+    ``development_<strategy>`` and ``otv`` are the two parts of a window, ``seen`` every earlier cohort as the decision
+    date knew it, ``clean_features`` and ``labels`` the month's own cohort. A champion is not made from the one before:
+    its recorded decision stands. The overview has no partitions: it goes by the last decided month.
     """
     spec, p = method.spec, production
     if asset.startswith("window_"):
@@ -92,13 +93,20 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
         first = max(spec.p0, spec.periods.shift(p, -(spec.decision.keep_months - 1)))
         return (("otv", p), *((c, m) for m in spec.periods.span(first, p) for c in method.contestants()))
     if asset == "champion":
-        return (("otv_scores", p),)
+        return (("otv_scores", p), *((("recipe_record", p),) if spec.decision.evidence else ()))
+    if asset == "recipe_record":
+        return (("seen", p), *((c, p) for c in method.challengers()))
     if asset == "overview":
         months = spec.periods.span(spec.p0, p)
         return tuple((a, m) for m in months for a in ("champion", "production_performance"))
     if asset == "production_performance":
         return (("clean_features", p), ("labels", p), *((c, p) for c in method.challengers()))
     return (("clean_features", p),)
+
+
+def before(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
+    """Every cohort before a production month: what ``seen`` of it, all that its decision date knows, is made of."""
+    return spec.periods.span(spec.first_cohort, spec.periods.shift(production, -1))
 
 
 def _study(method: Method, strategy: str, production: Month) -> Part:
@@ -162,6 +170,8 @@ class Lineage:
         spec = self.method.spec
         if asset == "otv":
             return self._window(otv_months(spec, month), month)
+        if asset == "seen":
+            return self._window(before(spec, month), month)
         for strategy in spec.strategies:
             if asset == f"development_{strategy}":
                 cohorts = development_months(spec, strategy, month)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from pdx_assets.risk.calendar import Month, decision_date
-from pdx_assets.risk.errors import FirewallError, NotYetKnownError, WindowError
+from pdx_assets.risk.errors import FirewallError, NotYetKnownError, TooEarlyError, WindowError
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.immature import describe
 from pdx_assets.risk.metrics.weights import ClassWeights
@@ -91,7 +91,7 @@ def as_of_months(spec: PortfolioSpec, strategy: Strategy, month: Month) -> tuple
     they coincide. The others are defined at any month.
 
     Raises:
-        WindowError: no cohort is left.
+        TooEarlyError: no cohort is left.
     """
     plan, shift = spec.windows, spec.periods.shift
     found = development_months(spec, strategy, month)
@@ -99,7 +99,7 @@ def as_of_months(spec: PortfolioSpec, strategy: Strategy, month: Month) -> tuple
         first = max(spec.first_cohort, shift(month, -(plan.gap + plan.otv + plan.development)))
         found = spec.periods.span(first, shift(month, -(plan.gap + plan.otv + 1)))
     if not found:
-        raise WindowError(
+        raise TooEarlyError(
             f"As of {month} the strategy {strategy} has no cohort to learn from: the tape begins with "
             f"{spec.first_cohort}.",
             remedy="choose a later decision.evidence.first_month",

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.windows import identity
 from pdx_assets.stages.challengers import find_pointer, learned_from, load_bundle
-from pdx_assets.stages.windows import development, otv_loans
+from pdx_assets.stages.windows import otv_loans
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _blend(
         )
     (window_sha256,) = windows
     manifest = ws.lake.get_document("windows", window_sha256)
-    data = _learned(ws, manifest, window_sha256)
+    data = learned_from(ws, manifest)
     start = perf_counter()
     written = {
         "portfolio": ws.spec.name,
@@ -138,15 +137,6 @@ def _mean(bundles: Sequence[Any], sample: Sample) -> Any:
     from pdx_assets.risk.models.blend import mean_log_odds
 
     return mean_log_odds([bundle.predict_pd(sample.matrix) for bundle in bundles])
-
-
-def _learned(ws: Workspace, manifest: Mapping[str, Any], window_sha256: str) -> Development:
-    """What the members learned from: the loans their process has at hand, where the window is still that one."""
-    strategy, month = manifest["strategy"], Month.parse(manifest["production_month"])
-    current = ws.lake.find_document(f"window_{strategy}", str(month))
-    if current is not None and document_sha256(identity(current, "development")) == window_sha256:
-        return learned_from(ws, strategy, month)
-    return development(ws, manifest)
 
 
 def _parity(ws: Workspace, manifest: Mapping[str, Any], data: Development) -> Sample:

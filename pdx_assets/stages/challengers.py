@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdx_assets.risk import lineage
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.errors import HomeError, PdxError, TrainingError
+from pdx_assets.risk.errors import PdxError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.immature import EXPOSURE_VERSION
 from pdx_assets.risk.seeds import seed_from
@@ -24,7 +24,7 @@ from pdx_assets.risk.spec import PAPER_STRATEGIES, AlgorithmName, Strategy
 from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
-from pdx_assets.stages.windows import as_of_window, development, require_no_leaks, window, window_or_make
+from pdx_assets.stages.windows import development, require_no_leaks, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def _failed_study(strategy: Strategy, anchor: Month, reason: str) -> dict[str, A
 
 def _study(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, anchor: Month) -> tuple[dict[str, Any], float]:
     month = trained_for(ws.spec, strategy, anchor)
-    return _study_on(ws, window_or_make(ws, canonical_strategy(ws.spec, strategy, month), month), algorithm)
+    return study_on(ws, window_or_make(ws, canonical_strategy(ws.spec, strategy, month), month), algorithm)
 
 
-def _study_on(ws: Workspace, manifest: Mapping[str, Any], algorithm: AlgorithmName) -> tuple[dict[str, Any], float]:
+def study_on(ws: Workspace, manifest: Mapping[str, Any], algorithm: AlgorithmName) -> tuple[dict[str, Any], float]:
     """The study of a window, run where nobody ran it; seconds spent."""
     name, month = manifest["strategy"], Month.parse(manifest["production_month"])
     seed = seed_from(ws.spec.name, month, name, algorithm, ws.pinned.seed, "tuning")
@@ -199,45 +199,12 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
     study = ws.lake.get_document(f"tuning_{algorithm}", str(production))["studies"][strategy]
     if "failed" in study:
         raise TrainingError(f"Its study of {study['tuned_for']} failed: {study['failed']}")
-    found, seconds = _model(ws, manifest, name, algorithm, month, study)
+    found, seconds = model_of(ws, manifest, name, algorithm, month, study)
     pointer = {**found, "strategy": strategy, "study": study["study"], "status": "bundle"}
     return Trained(_point(ws, strategy, algorithm, production, pointer), seconds)
 
 
-def as_of_challenge(
-    ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, month: Month, *, first_month: Month
-) -> Trained:
-    """One recipe's model as of a month: what it produced, or before p0 would have produced, from what was known then.
-
-    From p0 on it is the month's challenger. Before, it is trained here like every other model, and no asset points
-    to it; its study is of the last anchor before, counted from ``first_month``.
-
-    Args:
-        first_month: the first month a model is wanted as of.
-
-    Raises:
-        TrainingError: the model cannot be had.
-        WindowError: the tape does not reach back far enough, or cohorts were not made.
-        HomeError: a month from p0 on whose challenger was not materialized.
-    """
-    spec = ws.spec
-    if month >= spec.p0:
-        pointer = find_pointer(ws, strategy, algorithm, month)
-        if pointer is None:
-            raise HomeError(
-                f"{month} has neither a model nor a tombstone for challenger_{strategy}_{algorithm}.",
-                remedy=f"materialize the challengers of {month}",
-            )
-        return Trained(pointer, 0.0)
-    passed = (month.ordinal - first_month.ordinal) // spec.periods.months
-    anchor = spec.periods.shift(first_month, passed - passed % ws.profile.retune_every)
-    study, tuned = _study_on(ws, as_of_window(ws, strategy, anchor), algorithm)
-    manifest = as_of_window(ws, strategy, month)
-    found, seconds = _model(ws, manifest, manifest["strategy"], algorithm, month, study)
-    return Trained({**found, "strategy": strategy, "study": study["study"], "status": "bundle"}, tuned + seconds)
-
-
-def _model(
+def model_of(
     ws: Workspace,
     manifest: Mapping[str, Any],
     name: Strategy,

@@ -187,13 +187,15 @@ def propose(
     """
     before = incumbent_of(ws.spec, production, recorded)
     order = rollback_in_force(orders, production)
-    in_charge = [before["champion"]["bundle_sha256"]] if before and before["champion"] else []
-    ordered = [order.bundle.bundle_sha256] if order and order.bundle else []
-    measured = _measured(ws, production, [*in_charge, *ordered])
+    in_charge = [before["champion"]] if before and before["champion"] else []
+    ordered = [asdict(order.bundle)] if order and order.bundle else []
+    # Who has learned from OTV is not measured on it.
+    also = [c["bundle_sha256"] for c in (*in_charge, *ordered) if c["strategy"] in PAPER_STRATEGIES]
+    measured = _measured(ws, production, also)
     month_pointers = fresh(ws, production)
-    metric = ws.spec.decision.metric
+    metric, policy = ws.spec.decision.metric, ws.spec.decision.policy
     incumbent = _incumbent(before, measured["metrics"], metric)
-    read = {p["bundle_sha256"] for p in month_pointers if p["status"] == "bundle"} | {*in_charge, *ordered}
+    read = {p["bundle_sha256"] for p in month_pointers if p["status"] == "bundle"} | set(also)
     contest = Contest(
         production_month=production,
         otv_months=otv_months(ws.spec, production),
@@ -206,8 +208,12 @@ def propose(
         incumbent=incumbent,
         failed={f"{p['strategy']} {p['algorithm']}": p["reason"] for p in month_pointers if p["status"] == "tombstone"},
         unscored={d: why for d, why in measured["unscored"].items() if d in read},
+        refits=_refits(ws, production),
+        retained=_retained(ws, production, measured["metrics"]) if policy == "paper_with_memory" else (),
     )
-    choice = contested = POLICIES[ws.spec.decision.policy](contest, ws.spec.decision)
+    cut_off = ((before or {}).get("at_cut_off") or {}).get("cut_off")
+    contested, weighed = _choose(ws, contest, recorded, cut_off)
+    choice = contested
     if order and order.bundle:
         bundle = replace(order.bundle, score=_score(measured["metrics"], order.bundle.bundle_sha256, metric))
         choice = rolled_back(contested, bundle, by=order.by, why=order.reason)
@@ -217,6 +223,7 @@ def propose(
         "previous_decision_sha256": document_sha256(before) if before else None,
         # Named when approvals were the only events thought of; renaming it would change every decision's hash.
         "approvals_sha256": obeyed_sha256(orders, production),
+        **weighed,
     }
     if supersedes:
         inputs["supersedes_sha256"] = document_sha256(supersedes)
@@ -225,9 +232,43 @@ def propose(
         contest,
         choice,
         inputs=inputs,
-        at_cut_off=_effect(ws, measured, contest, choice, before),
+        at_cut_off=_effect(ws, measured, contest, choice, cut_off),
         rollback=_rollback(order, contested) if order else None,
     )
+
+
+def _refits(ws: Workspace, production: Month) -> tuple[Candidate, ...]:
+    """The month's models of strategies that learn up to the decision date."""
+    return tuple(
+        _candidate(p, {}, ws.spec.decision.metric)
+        for p in pointers(ws, production)
+        if p["status"] == "bundle" and p["strategy"] not in PAPER_STRATEGIES
+    )
+
+
+def _retained(ws: Workspace, production: Month, metrics: Mapping[str, Any]) -> tuple[Candidate, ...]:
+    """Challengers of the months before that are still measured on OTV(p), the newest first."""
+    first = max(ws.spec.p0, ws.spec.periods.shift(production, -(ws.spec.decision.keep_months - 1)))
+    found: dict[str, Candidate] = {}
+    for month in reversed(ws.spec.periods.span(first, production)[:-1]):
+        for pointer in fresh(ws, month):
+            if pointer["status"] == "bundle" and pointer["bundle_sha256"] in metrics:
+                found.setdefault(pointer["bundle_sha256"], _candidate(pointer, metrics, ws.spec.decision.metric))
+    return tuple(found.values())
+
+
+def _choose(
+    ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]], cut_off: float | None
+) -> tuple[Choice, dict[str, Any]]:
+    """The policy's choice, and the hashes of what it read beside OTV."""
+    policy = POLICIES[ws.spec.decision.policy]
+    if ws.spec.decision.policy != "evidence":
+        return policy(contest, ws.spec.decision), {}
+    # Only where it is used: who decides on OTV alone imports none of it.
+    from pdx_assets.stages.evidence import weigh
+
+    weighed = weigh(ws, contest, recorded, cut_off)
+    return policy(weighed.contest, ws.spec.decision), weighed.inputs
 
 
 def _measured(ws: Workspace, production: Month, also: Sequence[str]) -> dict[str, Any]:
@@ -275,17 +316,39 @@ def _candidate(pointer: Mapping[str, Any], metrics: Mapping[str, Any], metric: s
     )
 
 
+def newest_applications(ws: Workspace, production: Month) -> dict[Month, str]:
+    """Content hash of clean_features of the month before a production month, by cohort.
+
+    Raises:
+        HomeError: it was not materialized.
+    """
+    newest = ws.spec.periods.shift(production, -1)
+    held = ws.lake.contents("clean_features")
+    if newest not in held:
+        raise HomeError(f"The loans of {newest} are not there yet.", remedy=f"materialize the cohort job for {newest}")
+    return {newest: held[newest].sha256}
+
+
 def _score(metrics: Mapping[str, Any], digest: str, metric: str) -> float | None:
     return (metrics.get(digest) or {}).get(metric)
 
 
 def _effect(
-    ws: Workspace, measured: Mapping[str, Any], contest: Contest, choice: Choice, before: Mapping[str, Any] | None
+    ws: Workspace, measured: Mapping[str, Any], contest: Contest, choice: Choice, carried: float | None
 ) -> dict[str, Any]:
-    """What the decision does at the current cut-off, on the loans of OTV(p)."""
+    """What the decision does at the current cut-off, on the loans of OTV(p).
+
+    Where somebody has learned from OTV, on the applications of the month before p: nobody has learned from them, and
+    no labels are needed.
+    """
     cohorts = {Month.parse(c): sha for c, sha in measured["features_sha256"].items()}
+    both = [who for who in (choice.champion, contest.incumbent) if who is not None]
+    on_otv = all(who.strategy in PAPER_STRATEGIES for who in both)
+    if not on_otv:
+        cohorts = newest_applications(ws, contest.production_month)
+        ensure_scores(ws, [who.bundle_sha256 for who in both], cohorts).require_all()
     rules = ws.spec.decision.cut_off
-    cut_off = rules.pd if rules.pd is not None else ((before or {}).get("at_cut_off") or {}).get("cut_off")
+    cut_off = rules.pd if rules.pd is not None else carried
     new, old = choice.champion, contest.incumbent
     if cut_off is None and new is not None:
         if rules.approval_rate is None:
@@ -293,7 +356,7 @@ def _effect(
         cut_off = cut_off_for(rules.approval_rate, *pds_and_weight(ws, new.bundle_sha256, cohorts))
     effect: dict[str, Any] = {"cut_off": cut_off, "before": None, "after": None}
     for when, who in (("before", old), ("after", new)):
-        if cut_off is not None and who is not None and who.score is not None:
+        if cut_off is not None and who is not None and (who.score is not None or not on_otv):
             pd, weight = pds_and_weight(ws, who.bundle_sha256, cohorts)
             effect[when] = at_cut_off(pd, cut_off, weight)
     return effect

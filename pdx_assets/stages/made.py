@@ -81,6 +81,19 @@ def keep_made_from(ws: Workspace, asset: str, production: Month) -> None:
     ws.lake.put_document(KIND, f"{asset}/{production}", {"digest": made_from(asset, parts)})
 
 
+def keep_record(ws: Workspace, production: Month, labels: Mapping[Month, str | None]) -> None:
+    """Keep what ``recipe_record`` is made from.
+
+    Args:
+        labels: by earlier cohort the hash of its labels on the decision date, None where nobody knew them.
+    """
+    seen = window_part({c: (_digest(ws, "clean_features", c), sha) for c, sha in labels.items()})
+    parts = {part: _source(ws, part) for part in sources(method(ws), "recipe_record", production)}
+    parts["seen", production] = seen
+    document = {"digest": made_from("recipe_record", parts), "seen": seen}
+    ws.lake.put_document(KIND, f"recipe_record/{production}", document)
+
+
 def keep_overview(ws: Workspace, last: Month) -> None:
     """Keep what the overview is made from, under the last decided month."""
     parts = {part: _source(ws, part) for part in sources(method(ws), "overview", last)}

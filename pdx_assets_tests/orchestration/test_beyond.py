@@ -8,7 +8,8 @@ import pytest
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
-from pdx_assets.stages.challengers import as_of_challenge, find_pointer, load_bundle
+from pdx_assets.stages.as_of import as_of_challenge
+from pdx_assets.stages.challengers import find_pointer, load_bundle
 from pdx_assets.stages.decision import pointers, retained
 from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.record import find_decision

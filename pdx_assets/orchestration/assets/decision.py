@@ -91,6 +91,7 @@ def decision_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         partitions_def=partitions,
         deps=[
             dg.AssetKey([spec.name, "otv_scores"]),
+            *([dg.AssetKey([spec.name, "recipe_record"])] if spec.decision.evidence else []),
             dg.AssetDep(dg.AssetKey([spec.name, "champion"]), partition_mapping=shifted(-1, -1)),
         ],
         check_specs=check_specs(spec, "champion", SOMEONE_IN_CHARGE, OTV_DISCRIMINATION, CUT_OFF_SHIFT),

@@ -101,10 +101,10 @@ class PortfolioSpec(Declared):
 
     def _recipes_exist(self) -> None:
         rules = self.decision
-        named = [(rules.always, ("decision", "always"))]
+        named: list[tuple[str | None, tuple[str, ...]]] = [(rules.always, ("decision", "always"))]
         if rules.evidence is not None:
             first = Month.parse(rules.evidence.first_month)
-            at = ("decision", "evidence", "first_month")
+            at: tuple[str, ...] = ("decision", "evidence", "first_month")
             if first <= self.first_cohort:
                 raise LocatedError(f"{first} has no loans before it: the tape begins {self.first_cohort}", *at)
             if self.periods.of(first.first_day) != first:

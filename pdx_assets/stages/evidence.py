@@ -1,0 +1,176 @@
+"""The record of the recipes, and what the policy ``evidence`` weighs for a production month."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pdx_assets.risk.calendar import Month, decision_date
+from pdx_assets.risk.errors import HomeError
+from pdx_assets.risk.evidence.choose import better_recipe, decayed, first_recipe
+from pdx_assets.risk.evidence.gates import Gate
+from pdx_assets.risk.evidence.record import MonthEvidence, MonthRecord, month_evidence, read_month
+from pdx_assets.risk.hashing import content_sha256, document_sha256
+from pdx_assets.risk.lineage import before
+from pdx_assets.risk.outcomes import label_view
+from pdx_assets.risk.policy import Candidate, Contest, Evidence, by_recipe, contest_number, periods_since_change
+from pdx_assets.risk.windows import labelled
+from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
+from pdx_assets.stages.gates import gates_of
+from pdx_assets.stages.made import keep_record
+from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.workspace import Workspace
+
+KIND = "recipe_record"
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A contest with its evidence, and the hashes of what was read for it."""
+
+    contest: Contest
+    inputs: dict[str, Any]
+
+
+def make_record(ws: Workspace, production: Month) -> tuple[dict[str, Any], float]:
+    """``recipe_record``: what each recipe's as-of models were worth on every matured cohort, as known on the day.
+
+    Returns:
+        The stored document, and seconds spent training and scoring.
+
+    Raises:
+        HomeError: cohorts or challengers are missing.
+        DecisionError: a model learned from something that came after the cohort it is judged on began.
+    """
+    on, found, seconds = decision_date(production), [], 0.0
+    for month in evidence_months(ws.spec, production):
+        models = models_as_of(ws, month)
+        measured, spent = _measure(ws, models, on)
+        seconds += models.seconds + spent
+        found.append(measured)
+    document = {"production_month": str(production), "known_on": on.isoformat(), "months": found}
+    ws.lake.put_document(KIND, str(production), document)
+    keep_record(ws, production, _seen(ws, production, on))
+    return document, seconds
+
+
+def record_of(ws: Workspace, production: Month) -> tuple[MonthEvidence, ...]:
+    """The stored record of a production month, months without a measurable contest left out.
+
+    Raises:
+        HomeError: it was not materialized.
+    """
+    document = ws.lake.get_document(KIND, str(production))
+    return tuple(read_month(m["evidence"]) for m in document["months"] if m["evidence"] is not None)
+
+
+def weigh(ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]], cut_off: float | None) -> Weighed:
+    """A contest with the record of its recipes, and the gates of whoever may take over.
+
+    Args:
+        recorded: decisions of the branch before the month.
+        cut_off: carried on from earlier decisions; None at the first.
+    """
+    spec, production = ws.spec, contest.production_month
+    rules = spec.decision.evidence
+    assert rules is not None, "the spec refuses the policy without it"
+    record = record_of(ws, production)
+    given = Evidence(
+        record=record,
+        periods_since_change=periods_since_change(spec, production, recorded),
+        contest_number=contest_number(spec, production),
+        months_a_period=spec.periods.months,
+        floor=spec.checks.otv_auc_floor,
+    )
+    gates: dict[str, tuple[Gate, ...]] = {}
+    if contest.incumbent is not None:
+        limit = spec.decision.cut_off.pd if spec.decision.cut_off.pd is not None else cut_off
+        for who in _may_take_over(ws, contest, given):
+            gates[who.bundle_sha256] = gates_of(ws, who, contest.incumbent, production, limit)
+    weighed = replace(contest, evidence=replace(given, gates=gates))
+    return Weighed(weighed, {"recipe_record_sha256": document_sha256(ws.lake.get_document(KIND, str(production)))})
+
+
+def _may_take_over(ws: Workspace, contest: Contest, given: Evidence) -> list[Candidate]:
+    """The refit of the recipe in charge, and whom the record puts above it: only their gates are worth measuring."""
+    rules, incumbent = ws.spec.decision.evidence, contest.incumbent
+    assert rules is not None and incumbent is not None
+    models = {n: c for n, c in by_recipe(contest).items() if c.strategy != "fixed_window"}
+    names, recipe = list(models), incumbent.recipe_name
+    found = [
+        decayed(given.record, recipe, names, rules, floor=given.floor, months_a_period=given.months_a_period),
+        better_recipe(given.record, recipe, names, rules, months_a_period=given.months_a_period),
+        first_recipe(given.record, names, rules),
+    ]
+    wanted = dict.fromkeys([recipe, *(f.successor for f in found if f.successor)])
+    candidates = {models[n].bundle_sha256: models[n] for n in wanted if n in models}
+    candidates.pop(incumbent.bundle_sha256, None)
+    return list(candidates.values())
+
+
+def _measure(ws: Workspace, models: AsOf, on: date) -> tuple[dict[str, Any], float]:
+    """One matured cohort, as known on a day, under the models its recipes made before it."""
+    held = ws.lake.contents("clean_features")
+    if models.month not in held:
+        raise HomeError(
+            f"The loans of {models.month} are not there yet.", remedy=f"materialize the cohort job for {models.month}"
+        )
+    cohort = {models.month: held[models.month].sha256}
+    digests = {name: str(pointer["bundle_sha256"]) for name, pointer in models.models.items()}
+    scored = ensure_scores(ws, digests.values(), cohort)
+    failed = {**models.failed, **{n: scored.failed[d] for n, d in digests.items() if d in scored.failed}}
+    digests = {n: d for n, d in digests.items() if d not in scored.failed}
+    loans = _labelled(ws, models.month, on)
+    pds = _pds(ws, digests, cohort, loans)
+    record = MonthRecord(
+        cohort=models.month,
+        label=loans["label"].to_numpy(),
+        weight=loans["weight"].to_numpy() if "weight" in loans.columns else None,
+        pds=pds,
+        last_event={n: date.fromisoformat(models.models[n]["last_event"]) for n in digests},
+    )
+    evidence = month_evidence(record)
+    document = {
+        "cohort": str(models.month),
+        "loans": loans.height,
+        "bads": int(loans["label"].sum()),
+        "bundles": digests,
+        "failed": failed,
+        "evidence": evidence.document() if evidence else None,
+    }
+    return document, scored.seconds
+
+
+def _labelled(ws: Workspace, cohort: Month, on: date) -> pl.DataFrame:
+    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else [])]
+    features = ws.lake.scan_months("clean_features", [cohort], columns=columns).collect()
+    return labelled(features, ws.lake.scan_months("labels", [cohort]).collect(), on=on)
+
+
+def _pds(
+    ws: Workspace, digests: Mapping[str, str], cohort: Mapping[Month, str], loans: pl.DataFrame
+) -> dict[str, np.ndarray]:
+    """PDs of labelled loans by recipe, in the loans' order."""
+    scores = read_scores(ws, digests.values(), cohort)
+    by_bundle = {str(k[0]): part for k, part in scores.partition_by("bundle_sha256", as_dict=True).items()}
+    keys = ["cohort", "loan_id"]
+    return {
+        name: loans.select(keys).join(by_bundle[d], on=keys, how="left", maintain_order="left")["pd"].to_numpy()
+        for name, d in digests.items()
+        if d in by_bundle
+    }
+
+
+def _seen(ws: Workspace, production: Month, on: date) -> dict[Month, str | None]:
+    """By earlier cohort the hash of its labels as the decision date knew them (lineage.py's ``seen``)."""
+    cohorts = [c for c in before(ws.spec, production) if c in ws.lake.contents("labels")]
+    labels = ws.lake.scan_months("labels", cohorts).collect()
+    view = label_view(labels, on).filter(pl.col("known_from").is_not_null()).sort("cohort", "loan_id")
+    known = {k[0]: part for k, part in view.partition_by("cohort", as_dict=True).items()}
+    shas = {k: content_sha256(part.select("loan_id", "label")) for k, part in known.items()}
+    return {c: shas.get(str(c)) for c in before(ws.spec, production)}
