@@ -94,10 +94,10 @@ class PortfolioSpec(Declared):
 
     def _recipes_exist(self) -> None:
         rules = self.decision
-        named = [(rules.always, ("decision", "always"))]
+        named: list[tuple[str | None, tuple[str, ...]]] = [(rules.always, ("decision", "always"))]
         if rules.evidence is not None:
             first = Month.parse(rules.evidence.first_month)
-            at = ("decision", "evidence", "first_month")
+            at: tuple[str, ...] = ("decision", "evidence", "first_month")
             if first <= self.first_cohort:
                 raise LocatedError(f"{first} has no loans before it: the tape begins {self.first_cohort}", *at)
             if self.periods.of(first.first_day) != first:
@@ -106,13 +106,13 @@ class PortfolioSpec(Declared):
             named.append((rules.evidence.first_recipe, at))
             if (rules.evidence.first_recipe or "").startswith("fixed_window "):
                 raise LocatedError("fixed_window is never refitted, so it has no record to be judged by", *at)
-        for recipe, at in named:
+        for recipe, where in named:
             strategy, _, algorithm = (recipe or "").partition(" ")
             if recipe and (strategy not in self.strategies or algorithm not in self.algorithms):
                 raise LocatedError(
                     f"got {recipe!r}, expected one of the strategies {', '.join(self.strategies)} and one of the "
                     f"algorithms {', '.join(self.algorithms)}",
-                    *at,
+                    *where,
                 )
 
     def _roles_agree(self) -> None:
