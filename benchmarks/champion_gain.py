@@ -59,7 +59,7 @@ def line(portfolio: str) -> str:
         if (m["strategy"], m["algorithm"]) == ("fixed_window", "xgboost") and m["production"]
     ]
     mean = {name: np.mean([c[name]["auc"] for c in champions]) for name in ("production", "baseline_production")}
-    changes = sum(c["decision"] == "promoted" for c in champions)
+    changes = sum(c["decision"] in ("promoted", "demoted") for c in champions)
     return (
         f"| {ws.pinned.seed} | {mean['production']:.4f} | {mean['baseline_production']:.4f} | "
         f"{gain.estimate:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] | {np.mean(fixed):.4f} | {changes} |"

@@ -62,20 +62,21 @@ class Resolved:
 
 
 def decision_alert(document: Mapping[str, Any], *, link: str, now: float) -> Alert | None:
-    """The promotion in a recorded decision; None where who is in charge did not change.
+    """The promotion or demotion in a recorded decision; None where no other than a refit took over.
 
     Args:
         document: a decision (:func:`pdx_assets.risk.policy.decision_document`), which holds no time of its own.
         now: when it was noticed, in seconds since 1970.
     """
     champion = document["champion"]
-    if document["decision"] not in ("first", "promoted") or champion is None:
+    if document["decision"] not in ("first", "promoted", "demoted") or champion is None:
         return None
     recipe = f"{champion['strategy']} {champion['algorithm']}".replace("_", " ")
     return Alert(
         key=decision_key(document["portfolio"], document["production_month"]),
         kind="promotion",
-        severity="info",
+        # A recipe that decayed is something somebody must look into.
+        severity="warning" if document["decision"] == "demoted" else "info",
         portfolio=document["portfolio"],
         title=f"{recipe} of {champion['trained_for']} is the champion",
         text=document["reason"],

@@ -123,6 +123,7 @@ def _decision_metadata(ws: Workspace, document: dict[str, Any], is_new: bool) ->
         "Contest on OTV": f"{contest['otv_months'][0]} to {contest['otv_months'][-1]}: {contest['bads']:,} bads, "
         f"{contest['goods']:,} goods",
         "Contestants": _contest_table(document),
+        **({"Evidence": _records_table(document["evidence"])} if document.get("evidence") else {}),
         "At the cut-off": _cut_off_table(document["at_cut_off"]),
         **_history(ws, document["production_month"]),
         "Recorded": "by this run" if is_new else "before this run; it stands",
@@ -155,11 +156,35 @@ def _contest_table(document: dict[str, Any]) -> dg.TableMetadataValue:
         [*recipe(c), c["trained_for"], c["score"], role(sha)]
         for sha, c in sorted(contestants.items(), key=lambda item: -(item[1]["score"] or -1.0))
     ]
+    on_otv = set(contestants)
+    rows += [
+        [*recipe(c), c["trained_for"], None, "not on OTV"]
+        for c in document["contest"].get("refits", ())
+        if c["bundle_sha256"] not in on_otv
+    ]
     rows += [
         [*(part.replace("_", " ") for part in name.split()), "", None, "tombstone"]
         for name in document["contest"]["failed"]
     ]
     return table(["window", "algorithm", "trained for", f"OTV {document['metric'].upper()}", "role"], rows)
+
+
+def _records_table(evidence: dict[str, Any]) -> dg.TableMetadataValue:
+    """Each recipe's record, and what it was found to differ by from the one in charge."""
+    compared = {
+        c["recipe"]: c
+        for name in ("decay", "contest")
+        for c in (evidence["findings"].get(name) or {"compared": ()})["compared"]
+    }
+    rows = []
+    for name, held in sorted(evidence["records"].items(), key=lambda item: -item[1]["auc"]):
+        found = compared.get(name) or {"difference": None, "corrected_p_value": None}
+        gained = (found["difference"] or {"estimate": None})["estimate"]
+        record = [held["auc"], *held["interval"], held["months"], round(held["bads"])]
+        role = "in charge before" if name == evidence["recipe"] else ""
+        rows.append([*(p.replace("_", " ") for p in name.split()), *record, gained, found["corrected_p_value"], role])
+    heads = ["AUC on record", "from", "to", "months", "bads", "gain", "corrected p", "role"]
+    return table(["window", "algorithm", *heads], rows)
 
 
 def _cut_off_table(effect: dict[str, Any]) -> dg.TableMetadataValue:

@@ -16,7 +16,7 @@ from pdx_assets.risk.evidence.choose import Finding, better_recipe, decayed, fir
 from pdx_assets.risk.evidence.gates import Gate
 from pdx_assets.risk.evidence.paired import TWO_SIDED_95, mean_level
 from pdx_assets.risk.evidence.record import bads_of, shared
-from pdx_assets.risk.policy.contest import Candidate, Choice, Contest, Evidence
+from pdx_assets.risk.policy.contest import Candidate, Choice, Contest, Evidence, Verdict
 from pdx_assets.risk.policy.never_always import by_recipe
 from pdx_assets.risk.policy.paper import paper
 from pdx_assets.risk.spec import Decision, PortfolioSpec
@@ -48,7 +48,7 @@ def evidence(contest: Contest, rules: Decision) -> Choice:
     if contest.incumbent is None:
         return _first(contest, rules, declared, given, models)
     stay = _refit(contest, given, models, contest.incumbent)
-    change = _change(contest, declared, given, models, contest.incumbent)
+    change = _change(declared, given, models, contest.incumbent)
     choice = change.choice or stay
     document = _document(given, models, contest.incumbent)
     document |= {"findings": {name: found.document() for name, found in change.findings.items()}}
@@ -141,9 +141,7 @@ def _refit(contest: Contest, given: Evidence, models: Mapping[str, Candidate], i
     )
 
 
-def _change(
-    contest: Contest, declared: Rules, given: Evidence, models: Mapping[str, Candidate], incumbent: Candidate
-) -> _Change:
+def _change(declared: Rules, given: Evidence, models: Mapping[str, Candidate], incumbent: Candidate) -> _Change:
     since, recipe = given.periods_since_change, incumbent.recipe_name
     if since is not None and since <= declared.cool_down:
         told = f"Recipe not changed: {since} of {declared.cool_down} periods of cool-down."
@@ -161,9 +159,9 @@ def _change(
         return _Change(None, f"Recipe not changed: no contest this month; {decay.told}.", findings)
     if not shared(given.record, (recipe,)) and recipe not in models:
         # A fixed window, or a recipe no longer declared: with neither record nor refits it cannot be defended.
-        found = findings["contest"] = first_recipe(given.record, available, declared)
-        told = f"{spoken(recipe)} has neither a record nor refits; {found.told}"
-        found = Finding(found.successor, told, found.compared)
+        first = first_recipe(given.record, available, declared)
+        told = f"{spoken(recipe)} has neither a record nor refits; {first.told}"
+        found = findings["contest"] = Finding(first.successor, told, first.compared)
     else:
         found = findings["contest"] = better_recipe(
             given.record,
@@ -182,7 +180,7 @@ def _change(
 
 
 def _taken_over(
-    verdict: str,
+    verdict: Verdict,
     found: Finding,
     successor: Candidate,
     incumbent: Candidate,
@@ -197,12 +195,8 @@ def _taken_over(
         told = f"Recipe not changed: {found.told}; but {successor.recipe} of {successor.trained_for}: {why}."
         return _Change(None, told, findings)
     asked = f" {gates.told(needed)}." if needed else ""
-    reason = (
-        f"{successor.recipe} of {successor.trained_for} takes over from {incumbent.recipe} of {incumbent.trained_for}"
-    )
-    assert verdict in ("promoted", "demoted")
-    chosen = Choice("promoted" if verdict == "promoted" else "demoted", successor, f"{reason}: {found.told}.{asked}")
-    return _Change(chosen, "", findings)
+    new, old = (f"{c.recipe} of {c.trained_for}" for c in (successor, incumbent))
+    return _Change(Choice(verdict, successor, f"{new} takes over from {old}: {found.told}.{asked}"), "", findings)
 
 
 def _document(given: Evidence, models: Mapping[str, Candidate], incumbent: Candidate | None) -> dict[str, Any]:

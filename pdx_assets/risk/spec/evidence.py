@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from pdx_assets.risk.spec.base import Declared, month_text
 
-_RECIPE = re.compile(r"[a-z_]+ [a-z_]+")
+_RECIPE = re.compile(r"[a-z][a-z0-9_]* [a-z][a-z0-9_]*")
 
 
 def recipe_text(value: Any) -> Any:

@@ -113,13 +113,13 @@ class PortfolioSpec(Declared):
             named.append((rules.evidence.first_recipe, at))
             if (rules.evidence.first_recipe or "").startswith("fixed_window "):
                 raise LocatedError("fixed_window is never refitted, so it has no record to be judged by", *at)
-        for recipe, at in named:
+        for recipe, where in named:
             strategy, _, algorithm = (recipe or "").partition(" ")
             if recipe and (strategy not in self.strategies or algorithm not in self.algorithms):
                 raise LocatedError(
                     f"got {recipe!r}, expected one of the strategies {', '.join(self.strategies)} and one of the "
                     f"algorithms {', '.join(self.algorithms)}",
-                    *at,
+                    *where,
                 )
 
     def _roles_agree(self) -> None:
