@@ -76,6 +76,13 @@ class CutOff(Declared):
         return self
 
 
+class Economics(Declared):
+    """What an approved loan brings, in one unit for both (an amount, or a share of the amount lent)."""
+
+    gain_of_good: float = Field(gt=0, description="what a good loan earns")
+    loss_of_bad: float = Field(gt=0, description="what a bad loan loses")
+
+
 class Decision(Declared):
     """How the champion is chosen, and how long models are kept to compete again."""
 
@@ -87,6 +94,12 @@ class Decision(Declared):
     max_approval_rate_change: float = Field(0.05, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     max_expected_bad_rate_change: float = Field(0.01, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     keep_months: int = Field(12, ge=1, description="periods a bundle is scored on, the one it was trained for included")
+    economics: Economics | None = Field(
+        None,
+        # What was hashed of a portfolio without it stays as it was.
+        exclude_if=lambda declared: declared is None,
+        description="for `pdx simulate`: what an approved loan brings",
+    )
 
 
 class Checks(Declared):
