@@ -21,7 +21,7 @@ from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.governance import events, overruled
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import decisions, record, versions
-from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores, score_hash
+from pdx_assets.stages.scores import Scored, ensure_scores, pds_and_weight, read_scores, score_hash
 from pdx_assets.stages.windows import otv_loans, window
 from pdx_assets.stages.workspace import Workspace
 
@@ -113,9 +113,11 @@ class _OnOtv:
     seconds: float
 
 
-def _on_otv(ws: Workspace, manifest: Mapping[str, Any], digests: Sequence[str]) -> _OnOtv:
+def _on_otv(
+    ws: Workspace, manifest: Mapping[str, Any], digests: Sequence[str], *, may_score: bool = True
+) -> _OnOtv:
     cohorts = {Month.parse(m["cohort"]): m["features_sha256"] for m in manifest["otv"]["months"]}
-    scored = ensure_scores(ws, digests, cohorts)
+    scored = ensure_scores(ws, digests, cohorts) if may_score else Scored(0.0, {})
     scores = read_scores(ws, [d for d in digests if d not in scored.failed], cohorts)
     metrics = measure(otv_loans(ws, manifest), scores)
     by_bundle = scores.partition_by("bundle_sha256", as_dict=True)
@@ -166,6 +168,7 @@ def propose(
     orders: Sequence[Event],
     *,
     supersedes: Mapping[str, Any] | None = None,
+    may_score: bool = True,
 ) -> dict[str, Any]:
     """What the fold decides for a month from today's inputs, without recording it.
 
@@ -173,15 +176,17 @@ def propose(
         recorded: decisions of the branch.
         orders: events of the portfolio; those the month obeys are frozen by hash.
         supersedes: the month's own earlier decision, overruled by an event.
+        may_score: score, and store, what nobody scored yet; else that is an error.
 
     Raises:
         MissingMonthError: a month of [p0, p) has no decision.
+        ScoreError: a score is missing, and may not be made.
     """
     before = incumbent_of(ws.spec, production, recorded)
     order = rollback_in_force(orders, production)
     in_charge = [before["champion"]["bundle_sha256"]] if before and before["champion"] else []
     ordered = [order.bundle.bundle_sha256] if order and order.bundle else []
-    measured = _measured(ws, production, [*in_charge, *ordered])
+    measured = _measured(ws, production, [*in_charge, *ordered], may_score=may_score)
     month_pointers = fresh(ws, production)
     metric = ws.spec.decision.metric
     incumbent = _incumbent(before, measured["metrics"], metric)
@@ -222,13 +227,13 @@ def propose(
     )
 
 
-def _measured(ws: Workspace, production: Month, also: Sequence[str]) -> dict[str, Any]:
+def _measured(ws: Workspace, production: Month, also: Sequence[str], *, may_score: bool) -> dict[str, Any]:
     """``otv_scores`` of the month, with the bundles named measured as well where it lacks them."""
     measured = ws.lake.get_document("otv_scores", str(production))
     lacking = [d for d in dict.fromkeys(also) if d not in measured["metrics"]]
     if lacking:
         # In charge for longer than bundles are kept, or put in charge by a person: only the fold knows of them.
-        found = _on_otv(ws, window(ws, "fixed_window", production), lacking)
+        found = _on_otv(ws, window(ws, "fixed_window", production), lacking, may_score=may_score)
         measured["metrics"] |= found.metrics
         measured["score_sha256"] |= found.hashes
         measured["unscored"] |= found.unscored
