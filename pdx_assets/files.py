@@ -10,11 +10,11 @@ from pathlib import Path
 from pdx_assets.risk.errors import HomeError
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write or replace a file so that a reader, or a kill, never meets half of it; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(text, encoding="utf-8")
+    scratch.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     scratch.replace(path)
 
 

@@ -43,6 +43,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.assets.experiment import experiment_assets
     from pdx_assets.orchestration.assets.monitoring import monitoring_assets
     from pdx_assets.orchestration.assets.overview import overview_assets
+    from pdx_assets.orchestration.assets.policies import policy_assets
     from pdx_assets.orchestration.assets.production import production_assets
     from pdx_assets.orchestration.assets.reports import report_assets
     from pdx_assets.orchestration.assets.tape import tape_assets
@@ -63,6 +64,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
         *report_assets(spec),
         *overview_assets(spec),
         *experiment_assets(spec),
+        *policy_assets(spec),
     ]
     return dg.Definitions(
         assets=dg.map_asset_specs(_marked, assets) if spec.hindsight else assets,

@@ -11,8 +11,8 @@ from pdx_assets.risk.spec import PortfolioSpec
 
 JobName = Literal["cohort", "decide", "measure", "report", "overview", "study"]
 
-# Both are of all months, and asked for together.
-OVERVIEW = ("overview", "experiment_tables")
+# All are of all months, and asked for together.
+OVERVIEW = ("overview", "experiment_tables", "policy_comparison")
 
 
 def job_name(portfolio: str, job: JobName) -> str:
@@ -40,7 +40,7 @@ def jobs(spec: PortfolioSpec) -> list[dg.UnresolvedAssetJobDefinition]:
         "decide": "Decide one production month: windows, studies, challengers, OTV scores, champion, its scores.",
         "measure": "Measure one production month: realized performance once labels are known, and drift.",
         "report": "Write the drift report of one production month (Evidently, HTML).",
-        "overview": "Draw the portfolio's page anew, every champion so far and how it did, and the paper's tables.",
+        "overview": "Draw the portfolio's pages anew: every champion so far, the paper's tables, other policies.",
     }
     return [
         dg.define_asset_job(

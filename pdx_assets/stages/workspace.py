@@ -17,12 +17,14 @@ from pdx_assets.settings import Pinned, Settings
 class Workspace:
     """One portfolio in one PDx home; equal workspaces share what a process keeps in memory.
 
-    ``asked`` stands in for what the home has pinned while it is being checked whether it can be had.
+    ``asked`` stands in for what the home has pinned while it is being checked whether it can be had. Without
+    ``may_score`` loans that no model has scored yet stay so, and who needs their scores fails.
     """
 
     spec: PortfolioSpec
     settings: Settings
     asked: Pinned | None = None
+    may_score: bool = True
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workspace) and (self.settings, self.pinned, self.spec) == (

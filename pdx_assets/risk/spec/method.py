@@ -83,6 +83,13 @@ def _undeclared(value: object) -> bool:
     return value is None
 
 
+class Economics(Declared):
+    """What an approved loan brings, in one unit for both (an amount, or a share of the amount lent)."""
+
+    gain_of_good: float = Field(gt=0, description="what a good loan earns")
+    loss_of_bad: float = Field(gt=0, description="what a bad loan loses")
+
+
 class Decision(Declared):
     """How the champion is chosen, and how long models are kept to compete again."""
 
@@ -98,6 +105,9 @@ class Decision(Declared):
     always: str | None = Field(None, exclude_if=_undeclared, description="the recipe of policy always")
     evidence: Evidence | None = Field(None, exclude_if=_undeclared)
     approval: Approval | None = Field(None, exclude_if=_undeclared)
+    economics: Economics | None = Field(
+        None, exclude_if=_undeclared, description="for `pdx simulate`: what an approved loan brings"
+    )
 
     _check_recipe = field_validator("always", mode="before")(recipe_text)
 

@@ -1,0 +1,70 @@
+"""Group *monitoring*, for people: what other policies would have made of the same models and scores."""
+
+from typing import Any
+
+import dagster as dg
+
+from pdx_assets.orchestration.assets.common import asset_options
+from pdx_assets.orchestration.metadata import percent, png, table
+from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.simulation import Compared
+from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.simulation import comparison_document, picture, simulate, usable_policies
+from pdx_assets.stages.workspace import Workspace
+
+COMPARISON_VERSION = "1"
+
+
+def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
+    """``policy_comparison``."""
+
+    @dg.asset(
+        name="policy_comparison",
+        description="The months decided so far, decided again under every policy the portfolio has the settings for, "
+        "from the same models and scores: realized AUC, changes of champion, regret. Nothing is trained, and the "
+        "record is not touched.",
+        deps=[dg.AssetKey([spec.name, "champion"]), dg.AssetKey([spec.name, "production_performance"])],
+        code_version=COMPARISON_VERSION,
+        **asset_options(spec, "monitoring", kinds={"markdown"}),
+    )
+    def policy_comparison() -> dg.MaterializeResult:
+        ws = Workspace.of(spec)
+        found = simulate(ws, usable_policies(spec), score_missing=True)
+        best = next((c.best_recipe for c in found if c.best_recipe), None)
+        metadata: dict[str, Any] = {
+            "Policies": _table(found),
+            "AUC by month": png(picture(found), "AUC by production month under each policy"),
+            "In charge": f"the {spec.decision.policy} policy",
+            "Months with known labels": f"{found[0].realized.measured} of {found[0].realized.months}",
+        }
+        if best:
+            metadata["Best recipe in hindsight"] = best.replace("_", " ")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(document_sha256(comparison_document(ws, found))), metadata=metadata
+        )
+
+    return [policy_comparison]
+
+
+def _table(found: list[Compared]) -> dg.TableMetadataValue:
+    heads = ["policy", "mean AUC", "difference", "from", "to", "mean KS", "O/E", "bad rate of approved"]
+    rows = []
+    for c in found:
+        own, shown = c.realized, c.difference.mean if c.difference else None
+        rows.append(
+            [
+                own.policy.replace("_", " "),
+                own.mean_production_auc,
+                shown.estimate if shown else None,
+                shown.low if shown else None,
+                shown.high if shown else None,
+                own.mean_ks,
+                own.observed_to_expected,
+                percent(own.bad_rate_approved),
+                own.profit_per_loan,
+                own.champion_changes,
+                own.recipe_changes,
+                c.regret,
+            ]
+        )
+    return table([*heads, "profit per loan", "champion changes", "recipe changes", "regret"], rows)
