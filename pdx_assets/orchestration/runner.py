@@ -36,6 +36,7 @@ from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
 from pdx_assets.stages import governance, tape
 from pdx_assets.stages.as_of import evidence_months
+from pdx_assets.stages.blends import BLEND_VERSION
 from pdx_assets.stages.challengers import TRAINING_VERSION, anchor_of, own_studies
 from pdx_assets.stages.record import decisions
 from pdx_assets.stages.workspace import Workspace
@@ -180,7 +181,8 @@ def _state(ws: Workspace) -> str:
     pinned = [ws.pinned.profile, ws.pinned.seed]
     # What the tables stand beside changes nothing that is made.
     declared = ws.spec.model_dump(mode="json", exclude={"experiment"})
-    return document_sha256([tape.tape_state(ws), declared, pinned, TRAINING_VERSION])
+    blended = [BLEND_VERSION] if "blend" in ws.spec.algorithms else []
+    return document_sha256([tape.tape_state(ws), declared, pinned, TRAINING_VERSION, *blended])
 
 
 def run_tasks(ws: Workspace, tasks: list[Task], *, workers: int, report: Callable[[Outcome], None]) -> list[Outcome]:

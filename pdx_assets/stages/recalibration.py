@@ -37,7 +37,9 @@ def recalibrate(ws: Workspace, base_digest: str, cohorts: Sequence[Month], on: d
         WindowError: months are missing or refused by a check, or labels were not all known on the day.
         BundleError: no such bundle, or an altered one.
     """
-    part, rows = known_loans(ws, cohorts, on, f"the recalibration of {base_digest[:12]}")
+    # Where labels are accepted in hindsight, windows take the newest there are: so does this.
+    seen = date.max if ws.spec.hindsight else on
+    part, rows = known_loans(ws, cohorts, seen, f"the recalibration of {base_digest[:12]}")
     least = ws.spec.decision
     if part["bads"] < least.min_bads or part["goods"] < least.min_goods:
         raise TrainingError(
