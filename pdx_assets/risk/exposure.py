@@ -55,6 +55,7 @@ def standing(spec: PortfolioSpec, loans: pl.DataFrame, events: pl.DataFrame, *, 
         bad: of a young cohort only such loans would then weigh in full, and all of them are good.
     """
     horizon = spec.label.horizon_months
+    assert horizon is not None
     ordinal = pl.col("originated").dt.year().cast(pl.Int32) * 12 + pl.col("originated").dt.month().cast(pl.Int32) - 1
     base = loans.select(*LOAN, ordinal.alias("born"))
     ages = {

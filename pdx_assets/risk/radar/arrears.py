@@ -1,12 +1,15 @@
 """What has happened to the month's own loans so far, and what it says of the rest.
 
-A young cohort's loans are partly observed: some have turned bad, the others stand so far. With the clock of
-exposure.py, a loan that stands after the share *u* of the clock turns bad in what is left with chance
-1 - (1 - PD) ** (1 - u), and says as much of its PD as a good loan of weight *u*. So the month's own loans calibrate
-its own score, whatever other months say; and what they have done already needs no estimate at all: as the clock runs
-out, the estimate becomes the figure itself.
+A young cohort's loans are partly observed: some have turned bad, the others stand so far. One clock runs for all of
+them from 0 to 1 over the horizon (proportional hazards in grouped time): a loan has turned bad once the share *u* has
+passed with chance 1 - (1 - PD) ** u, and one that stands then turns bad in what is left with chance
+1 - (1 - PD) ** (1 - u). So the month's own loans calibrate its own score, whatever other months say; and what they
+have done already needs no estimate at all: as the clock runs out, the estimate becomes the figure itself.
 
-Sources: those of exposure.py; Prentice and Gloeckler 1978, doi:10.2307/2529588.
+Only the label's own event is looked at. A loan paid off goes on standing, as everywhere (exposure.py).
+
+Sources: Prentice and Gloeckler 1978, doi:10.2307/2529588 (grouped time); Breslow 1974, doi:10.2307/2529620 (the
+clock: a baseline hazard).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pdx_assets.risk.errors import TrainingError
 from pdx_assets.risk.radar.confidence import Calibration, Estimate, Floats, Outlook, calibrate, log_odds, outlook
 
 
@@ -25,31 +29,70 @@ class Seen:
 
     Attributes:
         bad: (n,) whether the loan has turned bad.
-        month: (n,) the month on book in which it did, or the last one seen.
-        clock: u_0 .. u_H (exposure.clock) of cohorts seen through the horizon.
+        age: (n,) the last month on book seen of loans made when it was, bad or not; at most H.
+        clock: u_0 .. u_H of cohorts seen through the horizon (:func:`baseline`).
         clock_bads: bads behind that clock: how surely it is known.
     """
 
     bad: NDArray[np.bool_]
-    month: NDArray[np.int32]
+    age: NDArray[np.int32]
     clock: Floats
     clock_bads: float
 
     @property
     def passed(self) -> Floats:
-        """Share of the clock that has passed for each loan, (n,); 1 for one that has turned bad."""
-        return np.where(self.bad, 1.0, self.clock[self.month])
+        """Share of the clock that has passed for each loan, (n,).
+
+        Bads before the clock's own cohorts had any make it start a little earlier than they did.
+        """
+        found = self.clock[self.age]
+        return np.where(self.bad, np.maximum(found, 1 / (self.clock_bads + 1)), found)
 
     @property
     def share(self) -> float:
-        """Share of the clock that has passed for the loans that stand, on average; 1 where none stands."""
-        standing = ~self.bad
-        return float(self.clock[self.month[standing]].mean()) if standing.any() else 1.0
+        """Share of the clock that has passed for the month's loans, on average."""
+        return float(self.clock[self.age].mean())
 
     def faster(self) -> Seen:
         """The same with the clock one standard error ahead: u_k is the share of the bads seen by month *k*."""
-        error = np.sqrt(self.clock * (1 - self.clock) / max(self.clock_bads, 1.0))
-        return Seen(self.bad, self.month, np.minimum(self.clock + error, 1.0), self.clock_bads)
+        error = np.sqrt(np.clip(self.clock * (1 - self.clock), 0.0, None) / max(self.clock_bads, 1.0))
+        return Seen(self.bad, self.age, np.minimum(self.clock + error, 1.0), self.clock_bads)
+
+
+def baseline(
+    pd: Floats, bad: NDArray[np.bool_], month: NDArray[np.int32], horizon: int, weight: Floats | None
+) -> Floats:
+    """The clock u_0 .. u_H, (H + 1,): 0, non-decreasing, 1.
+
+    The share of the cumulative baseline hazard by month on book: bads in a month over the sum of -ln(1 - PD) of the
+    loans that stood until then, added up. By PD, because the riskiest leave first: a life table of all loans alike
+    runs ahead of the clock, the more the higher and the more spread the PDs.
+
+    Args:
+        pd: (n,) calibrated PDs of loans seen through the horizon.
+        bad: (n,).
+        month: (n,) month on book in which a bad one turned bad, 1 .. H; not looked at of others.
+        horizon: H.
+        weight: (n,) sample weights or None.
+
+    Raises:
+        TrainingError: nobody turned bad: there is no clock.
+    """
+    w = np.ones(len(pd)) if weight is None else np.asarray(weight, np.float64)
+    if not bad.any():
+        raise TrainingError(
+            f"None of {len(pd)} loans turned bad: there is nothing to time arrears by.",
+            expected="bads among the labelled loans that the champion did not learn from",
+            remedy="widen windows.otv",
+        )
+    last = np.where(bad, month, horizon)
+    risk = np.bincount(last, weights=-w * np.log1p(-np.minimum(pd, 1 - 1e-12)), minlength=horizon + 1)
+    at_risk = risk[::-1].cumsum()[::-1]
+    turned = np.bincount(last[bad], weights=w[bad], minlength=horizon + 1)
+    steps = np.divide(turned, at_risk, out=np.zeros(horizon + 1), where=at_risk > 0)
+    steps[0] = 0.0
+    found: Floats = np.cumsum(steps) / steps.sum()
+    return np.minimum(found, 1.0)
 
 
 def by_arrears(pd: Floats, seen: Seen, weight: Floats | None = None) -> Outlook | None:
@@ -83,7 +126,7 @@ def _with(estimate: Estimate, moved: float) -> Estimate:
 
 def _once(pd: Floats, seen: Seen, prior: Calibration, weight: Floats | None) -> Outlook:
     passed = seen.passed
-    own = calibrate(pd, seen.bad, prior=prior, exposure=passed, weight=weight)
+    own = calibrate(pd, seen.bad, prior=prior, passed=passed, weight=weight)
     p = np.minimum(own.pds(pd), 1 - 1e-12)
     left = np.where(seen.bad, 0.0, 1 - passed)
     stands = (1 - p) ** left

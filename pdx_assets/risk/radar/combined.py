@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdx_assets.risk.models.matrix import LoanMatrix
-from pdx_assets.risk.radar.arrears import Seen, by_arrears, with_prior
+from pdx_assets.risk.radar.arrears import Seen, baseline, by_arrears, with_prior
 from pdx_assets.risk.radar.confidence import Calibration, Floats, Outlook, by_confidence, calibrate, log_odds
 from pdx_assets.risk.radar.importance import importance_weights
 
@@ -27,12 +27,14 @@ class Labelled:
         matrix: their features.
         pd: (n,) the champion's scores.
         bad: (n,).
+        month: (n,) month on book in which a bad one turned bad; not looked at of others.
         weight: (n,) sample weights or None.
     """
 
     matrix: LoanMatrix
     pd: Floats
     bad: NDArray[np.bool_]
+    month: NDArray[np.int32]
     weight: Floats | None = None
 
 
@@ -65,6 +67,17 @@ def calibrated(labelled: Labelled, month: Month) -> Reference:
     prior = Calibration.unsure(float(log_odds(month.pd).mean()))
     found = calibrate(labelled.pd, labelled.bad, prior=prior, weight=labelled.weight, importance=importance)
     return Reference(found, float(importance.sum() ** 2 / (importance**2).sum()), told)
+
+
+def clock_of(labelled: Labelled, horizon: int) -> Floats:
+    """How bads of the champion's labelled loans spread over the months on book (arrears.baseline).
+
+    Raises:
+        TrainingError: none of them turned bad.
+    """
+    prior = Calibration.unsure(float(log_odds(labelled.pd).mean()))
+    pds = calibrate(labelled.pd, labelled.bad, prior=prior, weight=labelled.weight).pds(labelled.pd)
+    return baseline(pds, labelled.bad, labelled.month, horizon, labelled.weight)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,56 +113,64 @@ def calibrate(
     bad: NDArray[np.bool_],
     *,
     prior: Calibration,
-    exposure: Floats | None = None,
+    passed: Floats | None = None,
     weight: Floats | None = None,
     importance: Floats | None = None,
 ) -> Calibration:
     """The line of a score on loans whose outcome is known, or known in part, joined with what was known before.
 
-    The mode of a normal prior times a weighted logistic likelihood, with the covariance of an estimate whose
-    weights are not counts: (H + P)^-1 (J + P) (H + P)^-1, P the prior's precision, H the likelihood's curvature and
-    J the variance of its slope. Where all weights are 1 that is (H + P)^-1. Weights are scaled so that J and H agree
-    on the level: scale-free, and the prior meets as much evidence as there is.
+    The mode of a normal prior times a weighted likelihood, with the covariance of an estimate whose weights are not
+    counts: (H + P)^-1 (J + P) (H + P)^-1, P the prior's precision, H the likelihood's expected curvature and J the
+    variance of its slope. Where all weights are 1 that is (H + P)^-1. Weights are scaled so that J and H agree on the
+    level: scale-free, and the prior meets as much evidence as there is. The likelihood is that of having turned bad
+    by now, with chance 1 - (1 - PD) ** u after the share *u* of the clock: the logistic one where it has run out.
 
     Args:
         pd: (n,) scores.
-        bad: (n,) whether the loan turned bad, so far.
+        bad: (n,) whether the loan has turned bad.
         prior: what was known before.
-        exposure: (n,) share of the clock that has passed for a loan that stands, 1 for a bad one (exposure.py); None
-            where all outcomes are complete.
+        passed: (n,) share of the clock that has passed, above 0 (arrears.py); None where all outcomes are complete.
         weight: (n,) sample weights, which may depend on the outcome; None: all 1.
         importance: (n,) weights that depend on the application only (importance.py); None: all 1.
     """
-    e = np.ones(len(pd)) if exposure is None else np.asarray(exposure, np.float64)
-    x, y = prior.design(pd), bad.astype(np.float64)
+    u = np.ones(len(pd)) if passed is None else np.asarray(passed, np.float64)
+    x = prior.design(pd)
     v = np.ones(len(pd)) if importance is None else np.asarray(importance, np.float64)
     w = v if weight is None else v * np.asarray(weight, np.float64)
     precision = np.linalg.inv(prior.covariance)
-    w = w * _evidence(prior.pds(pd), y, e, w, weight is not None)
+
+    def at(theta: Floats) -> tuple[Floats, Floats, Floats]:
+        """Per loan: slope of the log-likelihood by the log-odds, its expected curvature, variance of the slope."""
+        p = _expit(prior.origin + x @ theta)
+        stands = np.exp(u * _expit_log(-(prior.origin + x @ theta)))
+        turned = np.maximum(1 - stands, 1e-300)
+        slope = u * p * np.where(bad, stands / turned, -1.0)
+        curvature = u**2 * p**2 * stands / turned
+        # Sample weights may follow the outcome: there the slopes themselves say how much they vary.
+        return slope, curvature, slope**2 if weight is not None else curvature
+
+    _, curvature, variance = at(prior.center)
+    spread = float((w**2 * variance).sum())
+    w = w * (float((w * curvature).sum()) / spread if spread > 0 else 0.0)
     theta = prior.center.copy()
     for _ in range(_MAX_STEPS):
-        p = _expit(prior.origin + x @ theta)
-        slope = x.T @ (w * e * (y - p)) - precision @ (theta - prior.center)
-        curvature = (x * (w * e * p * (1 - p))[:, None]).T @ x + precision
-        step = np.linalg.solve(curvature, slope)
+        slope, curvature, variance = at(theta)
+        matrix = (x * (w * curvature)[:, None]).T @ x + precision
+        step = np.linalg.solve(matrix, x.T @ (w * slope) - precision @ (theta - prior.center))
         # Far from the mode a full step overshoots: the likelihood is nearly straight there.
-        theta = theta + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
-        if np.abs(step).max() < 1e-10:
+        theta = theta + step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
+        if np.abs(step).max() < 1e-9:
             break
     else:
         raise PdxError(f"A calibration did not settle in {_MAX_STEPS} steps.", expected="finite PDs, bads and weights")
-    p = _expit(prior.origin + x @ theta)
-    inverse = np.linalg.inv((x * (w * e * p * (1 - p))[:, None]).T @ x + precision)
-    # Sample weights may follow the outcome: there the residuals themselves say how much the slope varies.
-    spread = (w * e * (y - p)) ** 2 if weight is not None else w**2 * e * p * (1 - p)
-    middle = (x * spread[:, None]).T @ x + precision
+    inverse = np.linalg.inv(matrix)
+    middle = (x * (w**2 * variance)[:, None]).T @ x + precision
     return Calibration(prior.origin, theta, inverse @ middle @ inverse)
 
 
-def _evidence(p: Floats, y: Floats, e: Floats, w: Floats, follows_outcome: bool) -> float:
-    curvature = float((w * e * p * (1 - p)).sum())
-    variance = float(((w * e * (y - p)) ** 2).sum() if follows_outcome else (w**2 * e * p * (1 - p)).sum())
-    return curvature / variance if variance > 0 else 0.0
+def _expit_log(x: Floats) -> Floats:
+    found: Floats = -np.logaddexp(0.0, -x)
+    return found
 
 
 def _expit(x: Floats) -> Floats:
