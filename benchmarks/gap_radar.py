@@ -270,7 +270,7 @@ def run(
 
 
 def summary(rows: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Months, share held, bias, root mean square error, mean half width of the interval, by world, figure, age, kind."""
+    """Months, share held, bias, root mean square error and half width of intervals, by world, figure, age and kind."""
     error = pl.col("realized") - pl.col("estimate")
     rows = rows.filter(pl.col("realized").is_not_null())
     held = (pl.col("realized") >= pl.col("low")) & (pl.col("realized") <= pl.col("high"))
@@ -329,8 +329,8 @@ def print_results(rows: pl.DataFrame) -> bool:
     holds = HELD[0] <= share <= HELD[1]
     years = rows.filter(world="covariate").select("seed", pl.col("month").str.slice(0, 4)).unique().height
     console.print(
-        f"{'holds' if holds else 'FAILS':6}covariate drift, {years} years: the 90 % interval of the AUC held {share:.1%} of "
-        f"months [{low:.1%}, {high:.1%}], wanted {HELD[0]:.0%} to {HELD[1]:.0%}",
+        f"{'holds' if holds else 'FAILS':6}covariate drift, {years} years: the 90 % interval of the AUC held {share:.1%} "
+        f"of months [{low:.1%}, {high:.1%}], wanted {HELD[0]:.0%} to {HELD[1]:.0%}",
         highlight=False,
     )
     return holds
