@@ -91,7 +91,10 @@ def test_the_calibration_is_the_mode_an_optimizer_finds(passed: float) -> None:
     # Posterior precision is the curvature of the loss, by differences.
     step = 1e-4 * np.eye(2)
     curved = [
-        [(loss(best.x + a + b) - loss(best.x + a - b) - loss(best.x - a + b) + loss(best.x - a - b)) / 4e-8 for b in step]
+        [
+            (loss(best.x + a + b) - loss(best.x + a - b) - loss(best.x - a + b) + loss(best.x - a - b)) / 4e-8
+            for b in step
+        ]
         for a in step
     ]
     assert np.linalg.inv(found.covariance) == pytest.approx(np.array(curved), rel=0.15)
