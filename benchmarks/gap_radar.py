@@ -329,8 +329,8 @@ def print_results(rows: pl.DataFrame) -> bool:
     holds = HELD[0] <= share <= HELD[1]
     years = rows.filter(world="covariate").select("seed", pl.col("month").str.slice(0, 4)).unique().height
     console.print(
-        f"{'holds' if holds else 'FAILS':6}covariate drift, {years} years: the 90 % interval of the AUC held {share:.1%} "
-        f"of months [{low:.1%}, {high:.1%}], wanted {HELD[0]:.0%} to {HELD[1]:.0%}",
+        f"{'holds' if holds else 'FAILS':6}covariate drift, {years} years: the 90 % interval of the AUC held "
+        f"{share:.1%} of months [{low:.1%}, {high:.1%}], wanted {HELD[0]:.0%} to {HELD[1]:.0%}",
         highlight=False,
     )
     return holds

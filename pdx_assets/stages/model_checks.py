@@ -47,7 +47,7 @@ def check_drift(ws: Workspace, production: Month, document: Mapping[str, Any]) -
 
 
 def check_estimate(ws: Workspace, production: Month, document: Mapping[str, Any]) -> Sequence[Verdict]:
-    """Whether the champion is expected to fail, by the newest estimate of a ``performance_estimate`` document, stored."""
+    """Whether the champion is expected to fail, by the newest estimate of a ``performance_estimate``, stored."""
     if not document["estimates"]:
         found = not_applicable(EXPECTED_PERFORMANCE, document["reason"])
         return verdicts.keep(ws, "performance_estimate", production, [found])

@@ -94,7 +94,7 @@ def _metadata(ws: Workspace, production: Month, document: Mapping[str, Any]) -> 
             ),
         ),
         "Calibrated on": f"{reference['loans']:,} loans of {reference['first']} to {reference['last']} "
-        f"({reference['bads']:,} bads), which count for {reference['effective_loans']:,.0f} weighted towards the month's",
+        f"({reference['bads']:,} bads); weighted, they count for {reference['effective_loans']:,.0f}",
         **_pictures(ws, production),
         **plotted(
             {

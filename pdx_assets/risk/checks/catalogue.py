@@ -119,7 +119,7 @@ EXPECTED_PERFORMANCE = Check(
     "The champion is expected to do as well as it must",
     "performance_estimate",
     "warn",
-    "The interval of the AUC and of the bad rate to come against the limits they will be held to once labels are known.",
+    "The interval of the AUC and of the bad rate to come against the limits they will be held to.",
 )
 AUC_DECAY = Check(
     "auc_decay",
