@@ -16,7 +16,7 @@ import polars as pl
 
 from pdx_assets.lake import MonthContent
 from pdx_assets.risk.calendar import Month, decision_date
-from pdx_assets.risk.errors import DecisionError, NotYetKnownError, TrainingError
+from pdx_assets.risk.errors import DecisionError, NotYetKnownError, ScoreError, TrainingError
 from pdx_assets.risk.exposure import months_seen, standing
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.discrimination import auc
@@ -251,14 +251,15 @@ def _held(ws: Workspace) -> Held:
 def raw(ws: Workspace, production: Month, day: date, held: Held) -> dict[str, Any] | None:
     """A month's estimates without a record, at the ages reached on a day, and what came of it: records are made of it.
 
-    Made once from what it rests on, whichever month asks first. None where nothing could be estimated.
+    Made once from what it rests on, whichever month asks first. None where nothing could be estimated, or the
+    champion of then can score no more: its month is then left out of the record.
     """
     stored = ws.lake.find_document("radar", str(production))
     if stored is not None and stored["inputs"] == _inputs(ws, production, day, held):
         return stored
     try:
         loaded = _load(ws, production)
-    except TrainingError:
+    except (TrainingError, ScoreError):
         return None
     made = [(age, _forecast(ws, loaded, age, ())[0]) for age in reached(ws.spec, production, day)]
     return _keep_raw(ws, production, day, held, loaded, made)
