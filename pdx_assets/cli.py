@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdx_assets import __version__
-from pdx_assets.commands import alerts, experiment, governance, leaks, new, replay, sample, simulate, waive, windows
+from pdx_assets.commands import (
+    alerts,
+    experiment,
+    governance,
+    leaks,
+    new,
+    radar,
+    replay,
+    sample,
+    simulate,
+    waive,
+    windows,
+)
 from pdx_assets.commands.options import FirstMonth, PortfolioName, TapePath, tape_place
 from pdx_assets.risk.errors import PdxError, SpecError
 from pdx_assets.settings import Settings
@@ -266,6 +278,7 @@ replay.register(app)
 windows.register(app)
 leaks.register(app)
 simulate.register(app)
+radar.register(app)
 
 if __name__ == "__main__":
     main()

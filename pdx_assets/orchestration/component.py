@@ -45,6 +45,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
     from pdx_assets.orchestration.assets.overview import overview_assets
     from pdx_assets.orchestration.assets.policies import policy_assets
     from pdx_assets.orchestration.assets.production import production_assets
+    from pdx_assets.orchestration.assets.radar import radar_assets
     from pdx_assets.orchestration.assets.reports import report_assets
     from pdx_assets.orchestration.assets.tape import tape_assets
     from pdx_assets.orchestration.assets.windows import window_assets
@@ -61,6 +62,7 @@ def portfolio_definitions(spec: PortfolioSpec) -> dg.Definitions:
         *decision_assets(spec),
         *production_assets(spec),
         *monitoring,
+        *radar_assets(spec),
         *report_assets(spec),
         *overview_assets(spec),
         *experiment_assets(spec),

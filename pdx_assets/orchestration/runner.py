@@ -32,6 +32,7 @@ from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.lineage import before
 from pdx_assets.risk.maturity import decidable_months, is_measurable
+from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, otv_months
 from pdx_assets.stages import governance, tape
@@ -45,7 +46,7 @@ Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
 # The network's study takes longest: started first, it does not leave a core idle at the end.
 SLOWEST_FIRST = ("neural_network", "random_forest", "xgboost", "logistic_regression", "blend")
 # The overview waits for the performance; drift takes longer than the scores.
-MEASURED_FIRST = ("performance", "drift", "scores")
+MEASURED_FIRST = ("performance", "drift", "estimate", "scores")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
     tasks = [Task(f"cohort {c}", "cohort", "cohort", c, layers) for c in cohorts]
     read = frozenset(t.key for t in tasks)
     for p in months:
-        tasks.extend(_month_tasks(ws, p, read, p in measurable, p in opened.cohorts))
+        tasks.extend(
+            _month_tasks(ws, p, read, p in measurable, p in opened.cohorts, bool(reached(spec, p, opened.as_of)))
+        )
         if reports and p in opened.cohorts:
             tasks.append(Task(f"report {p}", "measure", "report", p, ("drift_report",), frozenset({f"drift {p}"})))
     judged = frozenset(t.key for t in tasks if t.key.startswith(("decide", "performance")))
@@ -106,7 +109,9 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
     return [replace(t, after=frozenset(k for k in t.after if k not in done)) for t in tasks if t.key not in done]
 
 
-def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool, on_tape: bool) -> Iterator[Task]:
+def _month_tasks(
+    ws: Workspace, p: Month, read: frozenset[str], measurable: bool, on_tape: bool, is_over: bool
+) -> Iterator[Task]:
     spec, anchor = ws.spec, anchor_of(ws, p)
     window = Task(f"window {p}", "window", "decide", p, tuple(f"window_{s}" for s in spec.strategies), read)
     yield window
@@ -149,6 +154,9 @@ def _month_tasks(ws: Workspace, p: Month, read: frozenset[str], measurable: bool
         assets = ("production_scores",)
         yield Task(f"scores {p}", "measure", "decide", p, assets, frozenset({f"decide {p}"}))
         yield Task(f"drift {p}", "measure", "measure", p, ("drift",), frozenset({f"decide {p}"}))
+        if is_over:
+            assets = ("performance_estimate",)
+            yield Task(f"estimate {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))
     if on_tape and measurable:
         assets = ("production_performance",)
         yield Task(f"performance {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))

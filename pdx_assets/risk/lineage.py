@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
 from pdx_assets.risk.windows import development_months, labels_day, otv_months, trained_for
@@ -74,8 +76,9 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     """What an asset of a production month is made from.
 
     ``development_<strategy>`` and ``otv`` are the two parts of a window, ``seen`` every earlier cohort as the decision
-    date knew it, ``clean_features`` and ``labels`` the month's own cohort. A champion is not made from the one before:
-    its recorded decision stands. The overview has no partitions: it goes by the last decided month.
+    date knew it, ``clean_features`` and ``labels`` the month's own cohort, ``ages`` how many of the days on which it is
+    estimated have come. A champion is not made from the one before: its recorded decision stands. The overview has no
+    partitions: it goes by the last decided month.
     """
     spec, p = method.spec, production
     if asset.startswith("window_"):
@@ -99,6 +102,8 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     if asset == "overview":
         months = spec.periods.span(spec.p0, p)
         return tuple((a, m) for m in months for a in ("champion", "production_performance"))
+    if asset == "performance_estimate":
+        return (("clean_features", p), ("champion", p), ("ages", p))
     if asset == "production_performance":
         return (("clean_features", p), ("labels", p), *((c, p) for c in method.challengers()))
     return (("clean_features", p),)
@@ -149,11 +154,13 @@ class Lineage:
 
     Attributes:
         stands: what a part is made from however the tape was revised since, or None: the recorded baseline.
+        as_of: the tape's as-of date.
     """
 
     method: Method
     tape: Mapping[Month, CohortContent]
     stands: Callable[[Part], str | None]
+    as_of: date = date.max
     _known: dict[Part, str | None] = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, asset: str, month: Month) -> str | None:
@@ -168,6 +175,8 @@ class Lineage:
             content = self.tape.get(month)
             return cohort_made_from(self.method.declared, content)[asset] if content else None
         spec = self.method.spec
+        if asset == "ages":
+            return str(len(reached(spec, month, self.as_of)))
         if asset == "otv":
             return self._window(otv_months(spec, month), month)
         if asset == "seen":

@@ -14,6 +14,7 @@ from typing import Literal
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage, Method, Part, before, made_from, sources
+from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
 from pdx_assets.risk.windows import development_months, otv_months
@@ -106,7 +107,7 @@ def wanted(
     spec = method.spec
     cohorts = tuple(sorted(c for c in tape if c >= spec.first_cohort))
     known = {c: tape[c].known_by(as_of) for c in cohorts}
-    lineage = Lineage(method, known, stands=lambda part: _standing(method, made, part))
+    lineage = Lineage(method, known, stands=lambda part: _standing(method, made, part), as_of=as_of)
     decidable = decidable_months(spec, cohorts, as_of, today)
     found = [*_cohorts(method, known, lineage, made), *_months(method, decidable, lineage, made)]
     for p in decidable:
@@ -201,6 +202,8 @@ def _measurements(
         assets.append("production_performance")
     if p in cohorts and p not in made.vacant:
         assets.append("drift")
+        if reached(method.spec, p, as_of):
+            assets.append("performance_estimate")
     stale = _stale(tuple(assets), p, lineage, made)
     if not stale:
         return
@@ -212,6 +215,9 @@ def _measurements(
     if "drift" in stale:
         again = ("drift", p) in made.notes
         reasons.append(f"the loans of {p} {'changed' if again else 'are on the tape'}")
+    if "performance_estimate" in stale:
+        again = ("performance_estimate", p) in made.notes
+        reasons.append(f"{p} has grown older, or its loans or champion changed" if again else f"{p} has ended")
     after = frozenset[Run]({("decide", p), ("cohort", p)})
     yield Wanted("measure", p, stale, False, tuple(reasons), _key("measure", p, stale, lineage, made), after)
 

@@ -94,6 +94,12 @@ def keep_record(ws: Workspace, production: Month, labels: Mapping[Month, str | N
     ws.lake.put_document(KIND, f"recipe_record/{production}", document)
 
 
+def keep_estimate(ws: Workspace, production: Month, ages: int) -> None:
+    """Keep what ``performance_estimate`` is made from: the number of ages the month had reached among it."""
+    ws.lake.put_document(KIND, f"ages/{production}", {"digest": str(ages)})
+    keep_made_from(ws, "performance_estimate", production)
+
+
 def keep_overview(ws: Workspace, last: Month) -> None:
     """Keep what the overview is made from, under the last decided month."""
     parts = {part: _source(ws, part) for part in sources(method(ws), "overview", last)}

@@ -7,12 +7,20 @@ from typing import Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.checks.base import Verdict, judged, not_applicable
-from pdx_assets.risk.checks.catalogue import AUC_DECAY, CALIBRATION, CHAMPION_AGAINST_BASELINE, SOMEONE_IN_CHARGE
+from pdx_assets.risk.checks.catalogue import (
+    AUC_DECAY,
+    CALIBRATION,
+    CHAMPION_AGAINST_BASELINE,
+    EXPECTED_PERFORMANCE,
+    SOMEONE_IN_CHARGE,
+)
 from pdx_assets.risk.checks.cut_off import cut_off_shift
 from pdx_assets.risk.checks.drift import Moved, feature_psi, score_psi
+from pdx_assets.risk.checks.outlook import Expected, expected_performance
 from pdx_assets.risk.checks.performance import auc_decay, calibration, champion_against_baseline, otv_discrimination
 from pdx_assets.risk.metrics.auc_error import AucEstimate, auc_estimate, expected_error
 from pdx_assets.risk.policy import in_charge_problem
+from pdx_assets.risk.radar.forecast import KINDS
 from pdx_assets.stages import verdicts
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import find_decision
@@ -36,6 +44,35 @@ def check_drift(ws: Workspace, production: Month, document: Mapping[str, Any]) -
     month = [Moved(**moved) for moved in document["moved"]]
     found = [feature_psi(ws.spec.checks, month), score_psi(ws.spec.checks, month)]
     return verdicts.keep(ws, "drift", production, found)
+
+
+def check_estimate(ws: Workspace, production: Month, document: Mapping[str, Any]) -> Sequence[Verdict]:
+    """Whether the champion is expected to fail, by the newest estimate of a ``performance_estimate``, stored."""
+    if not document["estimates"]:
+        found = not_applicable(EXPECTED_PERFORMANCE, document["reason"])
+        return verdicts.keep(ws, "performance_estimate", production, [found])
+    newest = document["estimates"][-1]
+    kinds: dict[str, tuple[Expected | None, Expected | None]] = {
+        kind: (_expected(newest[kind], "auc"), _expected(newest[kind], "bad_rate")) for kind in KINDS if kind in newest
+    }
+    area, rate = kinds["combined"]
+    assert rate is not None
+    otv = _on_otv(find_decision(ws, production) or {"champion": None, "contest": None})
+    verdict = expected_performance(
+        ws.spec.checks,
+        otv_auc=otv.value if otv else None,
+        mean_pd=document["mean_pd"],
+        bads=newest["bads_expected"],
+        auc=area,
+        bad_rate=rate,
+        kinds=kinds,
+    )
+    return verdicts.keep(ws, "performance_estimate", production, [verdict])
+
+
+def _expected(told: Mapping[str, Any], figure: str) -> Expected | None:
+    one = told.get(figure)
+    return None if one is None else Expected(one["value"], one["low"], one["high"])
 
 
 def check_performance(ws: Workspace, production: Month) -> Sequence[Verdict]:

@@ -195,6 +195,7 @@ def test_every_month_of_a_finished_home_has_its_verdicts(finished: Workspace) ->
     for asset, codes in {
         "champion": {"someone_in_charge", "otv_discrimination", "cut_off_shift"},
         "drift": {"feature_psi", "score_psi"},
+        "performance_estimate": {"expected_performance"},
         "production_performance": {"auc_decay", "calibration", "champion_against_baseline"},
     }.items():
         for month in ("2022-07", "2022-09"):

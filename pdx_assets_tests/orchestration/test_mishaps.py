@@ -46,7 +46,7 @@ def test_an_incumbent_that_cannot_be_scored_stays_and_a_check_fails(copied: Work
     outcomes = run_all(small_spec(), "2022-11")
     failed = {o.task.key for o in outcomes if o.error}
     # What needs the damaged model's PDs fails and says so; nothing else does.
-    assert failed == {f"{what} {month}" for what in ("scores", "drift") for month in ("2022-10", "2022-11")}
+    assert failed == {f"{what} {month}" for what in ("scores", "drift", "estimate") for month in ("2022-10", "2022-11")}
     assert all("sha256" in str(o.error) for o in outcomes if o.error)
     decision = find_decision(copied, Month.parse("2022-11"))
     assert decision is not None

@@ -62,6 +62,7 @@ def test_the_sensor_alone_decides_and_a_revised_tape_touches_only_what_rests_on_
                 *((asset, REVISED) for asset in ("raw_loans", "clean_features", "outcomes", "labels")),
                 *((asset, month) for month in ("2022-07", "2022-08") for asset in ON_OTV),
                 *((asset, "2022-09") for asset in ON_DEVELOPMENT),
+                *(("performance_estimate", month) for month in MONTHS),
                 ("overview", None),
                 ("experiment_tables", None),
             }

@@ -150,7 +150,7 @@ def twenty_years(home: Path) -> PortfolioSpec:
     spec = PortfolioSpec.model_validate(attributes)
     ws = Workspace.of(spec)
     told = contents(ws)
-    lineage = Lineage(method(ws), told, stands=lambda _: None)
+    lineage = Lineage(method(ws), told, stands=lambda _: None, as_of=tape_stage.open_tape(ws).as_of)
     hashes = {c: f"{i:064x}" for i, c in enumerate(told)}
     rows = pl.DataFrame({"cohort": [str(c) for c in told], CONTENT: list(hashes.values()), "x": 1})
     for layer in COHORT_ASSETS:

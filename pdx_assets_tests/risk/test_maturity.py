@@ -20,7 +20,7 @@ from pdx_assets_tests.small_portfolio import small_spec
 FIRST, P0 = Month(2021, 1), Month(2022, 7)
 DEVELOPMENT, OTV, GAP, HORIZON, KEEP = 4, 2, 12, 12, 12
 LAST_MONTH = 40
-GROWING = ("outcomes", "labels", "production_performance", "drift", "drift_report", "overview")
+GROWING = ("outcomes", "labels", "production_performance", "drift", "performance_estimate", "drift_report", "overview")
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +53,7 @@ def do(actions: list[Wanted], contents: Mapping[Month, CohortContent], made: Mad
     def stands(part: Part) -> str | None:
         return made.notes.get(part) if part[0].startswith("challenger_fixed_window") and P0 in made.decided else None
 
-    lineage = Lineage(method(), known, stands=stands)
+    lineage = Lineage(method(), known, stands=stands, as_of=as_of_on(contents, day))
     notes = dict(made.notes) | {(a, w.month): lineage.of(a, w.month) or "" for w in actions for a in w.assets}
     for action in actions:
         if action.job == "overview":
@@ -87,6 +87,8 @@ def expected(cohorts: int, day: date) -> set[tuple[str, str, str]]:
             if p in seen:
                 assets.add("production_scores")
                 found |= {("measure", str(p), "drift"), ("report", str(p), "drift_report")}
+                if p.last_day <= as_of:
+                    found.add(("measure", str(p), "performance_estimate"))
                 if (p + HORIZON).last_day <= as_of:
                     found.add(("measure", str(p), "production_performance"))
             found |= {("decide", str(p), a) for a in assets}

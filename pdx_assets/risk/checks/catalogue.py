@@ -114,6 +114,13 @@ SCORE_PSI = Check(
     "PSI of the champion's score against the ITV loans of its development window, which it was not fitted on; one "
     "family with the features.",
 )
+EXPECTED_PERFORMANCE = Check(
+    "expected_performance",
+    "The champion is expected to do as well as it must",
+    "performance_estimate",
+    "warn",
+    "The interval of the AUC and of the bad rate to come against the limits they will be held to.",
+)
 AUC_DECAY = Check(
     "auc_decay",
     "The champion ranks in production as it did on OTV",
@@ -153,6 +160,7 @@ CHECKS = {
         CUT_OFF_SHIFT,
         FEATURE_PSI,
         SCORE_PSI,
+        EXPECTED_PERFORMANCE,
         AUC_DECAY,
         CALIBRATION,
         CHAMPION_AGAINST_BASELINE,
