@@ -194,9 +194,10 @@ def show(by_seed: list[Months]) -> None:
     for name, other in pairs:
         of = [difference(found, name, other) for found in by_seed]
         values, errors, ahead = zip(*of, strict=True)
+        each = ", ".join(f"{v:+.4f}" for v in values)
         print(
-            f"| {name} | {other} | {np.mean(values):+.4f} ({', '.join(f'{v:+.4f}' for v in values)}) "
-            f"| {np.mean(errors):.4f} | {', '.join(str(a) for a in ahead)} |"
+            f"| {name} | {other} | {np.mean(values):+.4f} ({each}) | {np.mean(errors):.4f} | "
+            f"{', '.join(str(a) for a in ahead)} |"
         )
 
 
