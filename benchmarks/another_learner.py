@@ -9,9 +9,9 @@ interactions (an additive model, as of an explainable boosting machine) and extr
 two controls that add no learner: XGBoost once more with another seed, and XGBoost of stumps, which a study may find.
 
 What counts is the last table: the blend less each of the four, and the blend of the four and a candidate less the
-blend of the four. A difference is
-the mean over months of the paired difference of AUC, and its standard error DeLong's, months added up; splits and
-seeds do not add loans, so over seeds both are averaged. A month without ten bads and goods is left out.
+blend of the four. A difference is the mean over months of the paired difference of AUC, and its standard error
+DeLong's, months added up; seeds draw other splits and add no loans, so over them both are averaged. A month without
+ten bads and goods is left out.
 """
 
 from __future__ import annotations
