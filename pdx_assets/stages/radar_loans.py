@@ -77,7 +77,7 @@ def load(ws: Workspace, production: Month) -> RadarLoans:
     cohorts = tuple(c for c in cohorts if c in held)
     if not cohorts or not held[production].rows:
         raise TrainingError(
-            f"{production} has {held[production].rows} loans, and {len(cohorts)} labelled cohorts that its champion did "
+            f"{production} has {held[production].rows} loans, and its champion {len(cohorts)} labelled cohorts it did "
             "not learn from.",
             expected="loans, and labelled cohorts",
         )
