@@ -20,6 +20,8 @@ MOST = 20_000
 """Loans of each side the classifier learns from, at most; all are weighted."""
 FURTHEST = 10.0
 """No loan counts for more than so many, or for less than one in so many: a far ratio is mostly noise."""
+FEWEST = 50
+"""With fewer loans on either side nothing can be told."""
 _FOLDS = 5
 _PENALTY = 0.1
 _RARE = 0.01
@@ -40,6 +42,8 @@ def importance_weights(
     from sklearn.linear_model import LogisticRegression
 
     n, total = len(reference), len(reference) + len(month)
+    if min(n, len(month)) < FEWEST:
+        return np.ones(n), 0.0
     kept = np.concatenate([_even(n), n + _even(len(month))])
     is_month = (np.arange(total) >= n).astype(np.int8)
     design = _design(reference, reference_pd, month, month_pd)

@@ -64,3 +64,11 @@ def test_a_shift_of_what_the_score_leaves_out_is_mended() -> None:
     assert bad.mean() < 0.8 * coming.mean()
     assert abs(expected - coming.mean()) < 0.2 * abs(bad.mean() - coming.mean())
     assert found.effective_loans < 20_000
+
+
+def test_a_handful_of_loans_is_not_told_apart() -> None:
+    rng = np.random.default_rng(4)
+    before, now = applicants(rng, 2000, 0.0), applicants(rng, 49, 3.0)
+    weights, told = importance_weights(before, score(before), now, score(now))
+    assert told == 0
+    assert (weights == 1).all()
