@@ -138,13 +138,22 @@ def run(
         outcomes = _with_progress(ws, tasks, workers or os.cpu_count() or 1)
     failures = [o for o in outcomes if o.error is not None]
     if failures or len(outcomes) < len(tasks):
-        for outcome in failures:
-            console.print(f"[red]{outcome.task.key} failed:[/]\n{outcome.error}", highlight=False)
+        for error, keys in _by_error(failures).items():
+            more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
+            console.print(f"[red]{', '.join(keys[:2])}{more} failed:[/]\n{error}", highlight=False)
         console.print(f"{len(failures)} runs failed, {len(tasks) - len(outcomes)} were not started because of them.")
         raise typer.Exit(1)
     if _tell_problems(ws, months, console):
         raise typer.Exit(1)
     console.print(f"Done. See [bold]pdx results {portfolio}[/] and [bold]pdx ui[/].")
+
+
+def _by_error(failures: list[Outcome]) -> dict[str, list[str]]:
+    """Tasks by what stopped them: a flagged feature stops the windows of every month with the same words."""
+    found: dict[str, list[str]] = {}
+    for outcome in failures:
+        found.setdefault(str(outcome.error), []).append(outcome.task.key)
+    return found
 
 
 @app.command()

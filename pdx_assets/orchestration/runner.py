@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import resource
 import signal
 import sys
@@ -47,6 +48,8 @@ Stage = Literal["cohort", "window", "study", "train", "decide", "measure"]
 SLOWEST_FIRST = ("neural_network", "random_forest", "xgboost", "logistic_regression", "blend")
 # The overview waits for the performance; drift takes longer than the scores.
 MEASURED_FIRST = ("performance", "drift", "estimate", "scores")
+_OWN = re.compile(r"^pdx_assets\.risk\.errors\.\w+: ")
+"""The class of PDx's own errors: their words say all of it."""
 
 
 @dataclass(frozen=True)
@@ -369,7 +372,15 @@ def _give_back_memory() -> None:
 
 
 def _messages(result: Any) -> Iterator[str]:
-    """The failure of each failed step: a PdxError's own words, or the class and message of anything else."""
+    """The failures of the steps, each once: a PdxError's own words, or the class and message of anything else."""
+    said: dict[str, list[str]] = {}
+    for step, message in _failures(result):
+        said.setdefault(message, []).append(step)
+    for message, steps in said.items():
+        yield f"{', '.join(steps)}: {message}"
+
+
+def _failures(result: Any) -> Iterator[tuple[str, str]]:
     for event in result.all_events:
         if not event.is_step_failure:
             continue
@@ -377,9 +388,9 @@ def _messages(result: Any) -> Iterator[str]:
         while error is not None and error.cause is not None:
             error = error.cause
         if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
-            yield from _stopped_by(result, event.step_key)
+            yield from ((event.step_key, why) for why in _stopped_by(result, event.step_key))
         elif error is not None:
-            yield f"{event.step_key}: {error.message.strip()}"
+            yield event.step_key, _OWN.sub("", error.message.strip())
 
 
 def _stopped_by(result: Any, step: str) -> Iterator[str]:
@@ -388,7 +399,7 @@ def _stopped_by(result: Any, step: str) -> Iterator[str]:
         if not found.passed and found.blocking and "__".join(found.asset_key.path) == step:
             to_do = found.metadata.get("What to do")
             remedy = f"\nWhat to do: {to_do.value}" if to_do is not None else ""
-            yield f"{step}: {found.check_name}: {found.description}{remedy}"
+            yield f"{found.check_name}: {found.description}{remedy}"
 
 
 def months_to_run(ws: Workspace, first: str | None, last: str | None) -> tuple[Month, ...]:
