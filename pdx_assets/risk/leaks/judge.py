@@ -22,7 +22,7 @@ from pdx_assets.risk.leaks.tally import ALL, ITV, OTHER_OTV, OTV, TRAIN, Kind, L
 from pdx_assets.risk.spec.leaks import Leaks
 
 # Raised whenever the same loans would be judged otherwise.
-JUDGE_VERSION = 1
+JUDGE_VERSION = 2
 
 MOSTLY_LATER = 0.10
 """Share of cells after the application from which a date is held to the lower limit."""
