@@ -76,3 +76,11 @@ def test_every_asset_is_marked_and_no_asset_of_another_portfolio() -> None:
         for asset in assets:
             assert (NOT_KNOWABLE in (asset.description or "")) == expected, asset.key
             assert ("pdx/labels" in asset.tags) == expected
+
+
+def test_a_month_is_estimated_once_and_without_a_record(done: Workspace) -> None:
+    document = done.lake.get_document("performance_estimate", str(P0))
+    (only,) = document["estimates"]
+    assert only["as_of"] == "2022-07-31"
+    assert "arrears" not in only
+    assert only["confidence"]["auc"]["record"]["months"] == 0

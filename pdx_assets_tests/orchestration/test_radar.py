@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +16,8 @@ from pdx_assets import cli
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.radar.ages import ages, day_at, reached
+from pdx_assets.risk.radar.confidence import Estimate
+from pdx_assets.stages import radar
 from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.radar import KIND, estimate_performance
 from pdx_assets.stages.workspace import Workspace
@@ -128,3 +130,17 @@ def test_the_command_shows_every_month(finished: Workspace, monkeypatch: pytest.
     told = json.loads(CliRunner().invoke(cli.app, ["radar", "small", "--format", "json"]).output)
     assert [m["production_month"] for m in told] == ["2022-07", "2022-08", "2022-09"]
     assert told[0] == finished.lake.get_document(KIND, "2022-07")
+
+
+def test_a_record_holds_what_was_known_on_the_day_at_the_same_age(finished: Workspace) -> None:
+    raws = {m: finished.lake.get_document("radar", str(m)) for m in (P0, P0 + 1, LAST)}
+    day = SPEC.known_on(P0 + 1)
+    found = radar._matured(finished, raws, day, 6)
+    assert len(found) == 2
+    stored = raws[P0]["ages"]["6"]["arrears"]["auc"]
+    assert found[0].outlooks.arrears is not None
+    assert found[0].outlooks.arrears.auc == Estimate(**stored)
+    assert found[0].auc == raws[P0]["realized"]["auc"]
+    assert len(radar._matured(finished, raws, day - timedelta(days=1), 6)) == 1
+    assert radar._matured(finished, raws, SPEC.known_on(P0) - timedelta(days=1), 6) == []
+    assert radar._matured(finished, raws, day, 7) == [], "no estimate was made at that age"

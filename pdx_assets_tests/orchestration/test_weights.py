@@ -170,3 +170,15 @@ def test_the_drift_report_draws_by_weight(weighted: Workspace, monkeypatch: pyte
     monkeypatch.setattr(reports, "drift_report", lambda *frames, **how: seen.update(how, frames=frames) or "page")
     reports.write_drift_report(weighted, P0)
     assert seen["weight"] == "weight" and all("weight" in frame.columns for frame in seen["frames"])
+
+
+def test_the_estimate_counts_every_loan_by_its_amount(weighted: Workspace) -> None:
+    document = weighted.lake.get_document("performance_estimate", str(P0))
+    digest = document["bundle_sha256"]
+    metrics = weighted.lake.get_document("production_performance", str(P0))["metrics"][digest]
+    assert document["realized"] == pytest.approx({"auc": metrics["auc"], "bad_rate": metrics["bad_rate"]})
+    assert document["mean_pd"] == pytest.approx(metrics["mean_pd"])
+    assert document["reference"]["effective_loans"] <= document["reference"]["loans"]
+    assert len(document["estimates"]) == 4
+    errors = [e["combined"]["bad_rate"]["standard_error"] for e in document["estimates"]]
+    assert errors[-1] < errors[0]
