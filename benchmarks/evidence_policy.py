@@ -4,9 +4,9 @@ Run from the repository: python -m benchmarks.evidence_policy --out FILE.jsonl [
 
 One seed is one lender: demo's columns and window plan, 500 loans a month (about 40 bads), an untuned logistic
 regression and an untuned XGBoost for each strategy. Two worlds, the same seeds in each: ``stable`` (no drift) and
-``drift`` (the true weights turn by ``--concept`` radians a year, 0.27 by default as in demo). As-of models are built for every
-month from 21 months before p0; contests, gates, level and cool-down are the settings' defaults, ``first_recipe`` is
-the paper's rolling window with logistic regression. ``always`` has that recipe too.
+``drift`` (the true weights turn by ``--concept`` radians a year, 0.27 by default as in demo). As-of models are built
+for every month from 21 months before p0; contests, gates, level and cool-down are the settings' defaults,
+``first_recipe`` is the paper's rolling window with logistic regression. ``always`` has that recipe too.
 
 A model's **true AUC** is its expected AUC under the true PDs, on loans that no model has seen: 20,000 first-time
 applicants of the month for the monthly figures, a million for a change of recipe under ``evidence``. A change is
