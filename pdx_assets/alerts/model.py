@@ -62,13 +62,29 @@ class Resolved:
 
 
 def decision_alert(document: Mapping[str, Any], *, link: str, now: float) -> Alert | None:
-    """The promotion or demotion in a recorded decision; None where no other than a refit took over.
+    """The promotion, demotion or proposal in a recorded decision; None where at most a refit took over.
 
     Args:
         document: a decision (:func:`pdx_assets.risk.policy.decision_document`), which holds no time of its own.
         now: when it was noticed, in seconds since 1970.
     """
-    champion = document["champion"]
+    champion, proposal = document["champion"], document.get("proposal")
+    if proposal is not None:
+        candidate = proposal["candidate"]
+        what = f"{candidate['strategy']} {candidate['algorithm']}".replace("_", " ")
+        return Alert(
+            key=decision_key(document["portfolio"], document["production_month"]),
+            kind="waiting_approval",
+            severity="warning",
+            portfolio=document["portfolio"],
+            title=f"{what} of {candidate['trained_for']} waits for approval",
+            text=f"{proposal['reason']} Answer with `pdx approve {document['portfolio']} --proposal "
+            f"{proposal['sha256'][:12]}`, or `pdx reject`.",
+            occurred=now,
+            asset="champion",
+            month=document["production_month"],
+            link=link,
+        )
     if document["decision"] not in ("first", "promoted", "demoted") or champion is None:
         return None
     recipe = f"{champion['strategy']} {champion['algorithm']}".replace("_", " ")

@@ -1,10 +1,10 @@
-"""``pdx rollback``, ``lift`` and ``redecide``: a person's orders about who is in charge, and decisions made anew."""
+"""``pdx rollback``, ``lift``, ``approve``, ``reject``, ``redecide``: people's orders, and decisions made anew."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,8 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
     app.command()(lift)
     app.command()(redecide)
+    app.command()(approve)
+    app.command()(reject)
 
 
 def rollback(
@@ -81,6 +83,50 @@ def lift(portfolio: PortfolioName, reason: Reason, by: By = None) -> None:
         f"Event {done.event.sequence}: the rollback of {portfolio} is lifted; from production month "
         f"{done.event.takes_effect} on the {ws.spec.decision.policy} policy decides."
     )
+    _tell(ws, done)
+
+
+def approve(
+    portfolio: PortfolioName,
+    proposal: Annotated[str, typer.Option(metavar="HASH", help="Hash of the proposal, or its first characters.")],
+    reason: Reason,
+    by: By = None,
+) -> None:
+    """Approve the change that the newest decision proposes; who, when and why are recorded.
+
+    It takes effect at the first production month that has no production scores yet. Until then, and while a second
+    person's approval is needed, the incumbent stays in charge.
+    """
+    _answer(portfolio, proposal, "approve", by, reason)
+
+
+def reject(
+    portfolio: PortfolioName,
+    proposal: Annotated[str, typer.Option(metavar="HASH", help="Hash of the proposal, or its first characters.")],
+    reason: Reason,
+    by: By = None,
+) -> None:
+    """Reject the change that the newest decision proposes; a later month's contest may propose it again."""
+    _answer(portfolio, proposal, "reject", by, reason)
+
+
+def _answer(portfolio: str, proposal: str, kind: Literal["approve", "reject"], by: str | None, reason: str) -> None:
+    from pdx_assets.cli import open_workspace
+    from pdx_assets.risk.events import named
+    from pdx_assets.stages import governance
+
+    ws = open_workspace(portfolio)
+    done = governance.answer(ws, proposal, kind=kind, by=by or _user(), reason=reason)
+    event = done.event
+    if event.bundle is None:
+        typer.echo(f"Event {event.sequence}: the proposal is rejected; who is in charge does not change.")
+    elif event.decides:
+        typer.echo(
+            f"Event {event.sequence}: {named(event.bundle)} is approved; it is in charge of {portfolio} from "
+            f"production month {event.takes_effect} on."
+        )
+    else:
+        typer.echo(f"Event {event.sequence}: recorded; a second, different person must approve {named(event.bundle)}.")
     _tell(ws, done)
 
 

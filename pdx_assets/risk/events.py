@@ -21,8 +21,9 @@ from pdx_assets.risk.spec import PortfolioSpec
 EVENT_VERSION = 1
 SHORT = 12
 
-EventKind = Literal["rollback", "lift"]
+EventKind = Literal["rollback", "lift", "approve", "reject"]
 
+_ORDERS = ("rollback", "lift")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -34,7 +35,10 @@ class Event:
         sequence: 1, 2, ...: the order in which events were recorded.
         takes_effect: the first production month that obeys it.
         by, at, reason: who, when (ISO, UTC) and why.
-        bundle: the model put in charge by a rollback, without a score; None for a lift.
+        bundle: the model put in charge by a rollback or an approval, without a score; None for the others.
+        proposal: hash of the proposal approved or rejected; None for the others.
+        demotes: whether that proposal is a demotion.
+        decides: whether the proposal is decided with this event; not with the first of two people's approval.
     """
 
     sequence: int
@@ -44,9 +48,13 @@ class Event:
     at: str
     reason: str
     bundle: Candidate | None = None
+    proposal: str | None = None
+    demotes: bool = False
+    decides: bool = True
 
     def document(self) -> dict[str, Any]:
         """What is stored, and what a decision freezes by hash."""
+        about = {"proposal": self.proposal, "demotes": self.demotes, "decides": self.decides} if self.proposal else {}
         return {
             "format_version": EVENT_VERSION,
             "sequence": self.sequence,
@@ -56,6 +64,8 @@ class Event:
             "at": self.at,
             "reason": self.reason,
             "bundle": asdict(self.bundle) if self.bundle else None,
+            # Only of approvals: the events of other portfolios keep their bytes.
+            **about,
         }
 
 
@@ -89,6 +99,9 @@ def read_events(documents: Iterable[Mapping[str, Any]]) -> tuple[Event, ...]:
             at=d["at"],
             reason=d["reason"],
             bundle=Candidate(**d["bundle"]) if d["bundle"] else None,
+            proposal=d.get("proposal"),
+            demotes=d.get("demotes", False),
+            decides=d.get("decides", True),
         )
         for d in ordered
     )
@@ -109,7 +122,7 @@ def rollback_in_force(events: Iterable[Event], production: Month) -> Event | Non
 
     The newest event the month obeys counts: a rollback replaces an earlier one, a lift ends it.
     """
-    orders = obeyed(events, production)
+    orders = [e for e in obeyed(events, production) if e.kind in _ORDERS]
     return orders[-1] if orders and orders[-1].kind == "rollback" else None
 
 
@@ -144,7 +157,7 @@ def new_lift(events: Sequence[Event], *, takes_effect: Month, by: str, at: str, 
         DecisionError: there is no rollback to lift.
     """
     if _standing(events) is None:
-        last = max(events, key=lambda e: e.sequence, default=None)
+        last = max((e for e in events if e.kind in _ORDERS), key=lambda e: e.sequence, default=None)
         raise DecisionError(
             "There is no rollback to lift: "
             + (f"{last.by} lifted the last one on {last.at[:10]}." if last else "none was ever recorded."),
@@ -154,7 +167,7 @@ def new_lift(events: Sequence[Event], *, takes_effect: Month, by: str, at: str, 
 
 
 def _standing(events: Sequence[Event]) -> Event | None:
-    last = max(events, key=lambda e: e.sequence, default=None)
+    last = max((e for e in events if e.kind in _ORDERS), key=lambda e: e.sequence, default=None)
     return last if last and last.kind == "rollback" else None
 
 

@@ -8,13 +8,23 @@ from typing import Any
 
 import polars as pl
 
+from pdx_assets.risk.approvals import answered
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, HomeError, MissingMonthError
 from pdx_assets.risk.events import Event, obeyed_sha256, rollback_in_force
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.summary import evaluate
 from pdx_assets.risk.metrics.weights import EffectiveSizes
-from pdx_assets.risk.policy import POLICIES, Candidate, Choice, Contest, decision_document, incumbent_of, rolled_back
+from pdx_assets.risk.policy import (
+    POLICIES,
+    Candidate,
+    Choice,
+    Contest,
+    decision_document,
+    incumbent_of,
+    rolled_back,
+    with_approval,
+)
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
 from pdx_assets.risk.spec import PAPER_STRATEGIES
 from pdx_assets.risk.windows import WEIGHTED, otv_months
@@ -212,8 +222,10 @@ def propose(
         retained=_retained(ws, production, measured["metrics"]) if policy == "paper_with_memory" else (),
     )
     cut_off = ((before or {}).get("at_cut_off") or {}).get("cut_off")
-    contested, weighed = _choose(ws, contest, recorded, cut_off)
-    choice = contested
+    chosen, weighed = _choose(ws, contest, recorded, cut_off)
+    contested = with_approval(contest, ws.spec.decision, chosen)
+    scores = {digest: _score(measured["metrics"], digest, metric) for digest in measured["metrics"]}
+    choice = answered(contested, orders, production, scores)
     if order and order.bundle:
         bundle = replace(order.bundle, score=_score(measured["metrics"], order.bundle.bundle_sha256, metric))
         choice = rolled_back(contested, bundle, by=order.by, why=order.reason)

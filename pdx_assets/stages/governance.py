@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
+from pdx_assets.risk.approvals import new_answer
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.events import (
@@ -74,6 +75,44 @@ def lift(ws: Workspace, *, by: str, reason: str) -> Recorded:
     """
     opened = first_open_month(ws.spec, ws.lake.contents("production_scores"))
     return _record(ws, lambda held: new_lift(held, takes_effect=opened, by=by, at=_now(), reason=reason), reason)
+
+
+def answer(ws: Workspace, proposal: str, *, kind: Literal["approve", "reject"], by: str, reason: str) -> Recorded:
+    """Record a person's approval or rejection of the change that the newest decision proposes.
+
+    Args:
+        proposal: its hash, or its first characters.
+
+    Raises:
+        DecisionError: approval is not required here, no such proposal, one that is decided or stale, the same person
+            twice, or no reason.
+        HomeError, BundleError: the proposed model is not stored, or altered.
+    """
+    rules = ws.spec.decision.approval
+    if rules is None or not rules.required:
+        raise DecisionError(
+            f"Decisions of {ws.spec.name} need no approval.",
+            remedy="declare decision.approval with required: true; to put a model in charge, use `pdx rollback`",
+        )
+    two_people = rules.two_people
+    opened = first_open_month(ws.spec, ws.lake.contents("production_scores"))
+    decided = decisions(ws)
+
+    def make(held: Sequence[Event]) -> Event:
+        event = new_answer(
+            *(held, decided, proposal),
+            kind=kind,
+            two_people=two_people,
+            takes_effect=opened,
+            by=by,
+            at=_now(),
+            reason=reason,
+        )
+        if event.bundle is not None:
+            load_bundle(ws, event.bundle.bundle_sha256)
+        return event
+
+    return _record(ws, make, reason)
 
 
 def overruled(ws: Workspace, decided: Sequence[Mapping[str, Any]], orders: Sequence[Event]) -> tuple[Month, ...]:

@@ -123,6 +123,7 @@ def _decision_metadata(ws: Workspace, document: dict[str, Any], is_new: bool) ->
         "Contest on OTV": f"{contest['otv_months'][0]} to {contest['otv_months'][-1]}: {contest['bads']:,} bads, "
         f"{contest['goods']:,} goods",
         "Contestants": _contest_table(document),
+        **({"Proposal waiting": document["proposal"]["sha256"]} if document.get("proposal") else {}),
         **({"Evidence": _records_table(document["evidence"])} if document.get("evidence") else {}),
         "At the cut-off": _cut_off_table(document["at_cut_off"]),
         **_history(ws, document["production_month"]),

@@ -12,7 +12,7 @@ from pdx_assets.risk.policy.contest import Candidate, Choice, Contest, Evidence,
 from pdx_assets.risk.policy.evidence import contest_number, evidence, periods_since_change
 from pdx_assets.risk.policy.fold import DECISION_VERSION, decision_document, in_charge_problem, incumbent_of
 from pdx_assets.risk.policy.never_always import always, by_recipe, never
-from pdx_assets.risk.policy.orders import rolled_back
+from pdx_assets.risk.policy.orders import approved, rejected, rolled_back, waiting, with_approval
 from pdx_assets.risk.policy.paper import paper, paper_with_memory
 from pdx_assets.risk.spec import Decision, PolicyName
 
@@ -33,6 +33,7 @@ __all__ = [
     "Evidence",
     "Verdict",
     "always",
+    "approved",
     "by_recipe",
     "contest_number",
     "decision_document",
@@ -43,5 +44,8 @@ __all__ = [
     "paper",
     "paper_with_memory",
     "periods_since_change",
+    "rejected",
     "rolled_back",
+    "waiting",
+    "with_approval",
 ]

@@ -6,7 +6,7 @@ What the record says is risk/evidence/'s; here it becomes a decision. Its defenc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pdx_assets.risk.calendar import Month
@@ -18,6 +18,7 @@ from pdx_assets.risk.evidence.paired import TWO_SIDED_95, mean_level
 from pdx_assets.risk.evidence.record import bads_of, shared
 from pdx_assets.risk.policy.contest import Candidate, Choice, Contest, Evidence, Verdict
 from pdx_assets.risk.policy.never_always import by_recipe
+from pdx_assets.risk.policy.orders import waiting
 from pdx_assets.risk.policy.paper import paper
 from pdx_assets.risk.spec import Decision, PortfolioSpec
 from pdx_assets.risk.spec import Evidence as Rules
@@ -56,8 +57,12 @@ def evidence(contest: Contest, rules: Decision) -> Choice:
         document["change"] = change.told
     judged = choice.champion if choice.champion != contest.incumbent else models.get(contest.incumbent.recipe_name)
     document["gates"] = [g.document() for g in given.gates.get(judged.bundle_sha256, ())] if judged else []
-    reason = choice.reason if change.choice else f"{stay.reason} {change.told}".strip()
-    return Choice(choice.verdict, choice.champion, reason, document)
+    if change.choice is None:
+        return Choice(stay.verdict, stay.champion, f"{stay.reason} {change.told}".strip(), document)
+    changed = replace(change.choice, evidence=document)
+    if rules.needs_approval:
+        return waiting(contest.production_month, replace(stay, evidence=document), changed)
+    return changed
 
 
 def contest_number(spec: PortfolioSpec, production: Month) -> int | None:
