@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -25,81 +24,51 @@ from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
 from pdx_assets.stages.simulation import simulate, usable_policies
 from pdx_assets.stages.workspace import Workspace
-from pdx_assets_tests.orchestration.conftest import home_at, run_all
-from pdx_assets_tests.small_portfolio import small_attributes
 
 P0, NEXT = Month(2022, 7), Month(2022, 8)
 
 
-def spec() -> PortfolioSpec:
-    """60 days past due within 6 months, so that months before p0 are mature at p0."""
-    attributes = small_attributes(
-        strategies=["fixed_window", "rolling_window", "all_known", "immature_cohorts"],
-        algorithms=["logistic_regression", "xgboost", "blend"],
-        windows={"development": 4, "otv": 2, "gap": 6, "first_production": str(P0)},
-        label={
-            "name": "bad_60dpd_6m",
-            "horizon_months": 6,
-            "definition": {"kind": "days_past_due", "threshold": 60},
-        },
-        decision={
-            "policy": "evidence",
-            "always": "immature_cohorts xgboost",
-            "min_bads": 5,
-            "evidence": {"first_month": "2021-10", "min_bads": 10, "contest_every": 1},
-            "economics": {"gain_of_good": 1, "loss_of_bad": 6},
-        },
-    )
-    attributes["tape"]["simulated"] |= {"bad_rate": 0.3}
-    return PortfolioSpec.model_validate(attributes)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with home_at(tmp_path_factory.mktemp("evidence")):
-        assert [o.error for o in run_all(spec(), str(NEXT)) if o.error] == []
-        yield Workspace.of(spec())
-
-
-def test_the_record_holds_every_recipe_on_every_mature_cohort(done: Workspace) -> None:
-    assert [str(m) for m in evidence_months(done.spec, P0)] == ["2021-10", "2021-11", "2021-12"]
-    record = done.lake.get_document("recipe_record", str(P0))
+def test_the_record_holds_every_recipe_on_every_mature_cohort(on_evidence: Workspace) -> None:
+    assert [str(m) for m in evidence_months(on_evidence.spec, P0)] == ["2021-10", "2021-11", "2021-12"]
+    record = on_evidence.lake.get_document("recipe_record", str(P0))
     assert [m["cohort"] for m in record["months"]] == ["2021-10", "2021-11", "2021-12"]
     newest = record["months"][-1]
-    assert len(newest["bundles"]) + len(newest["failed"]) == len(recipes(done.spec)) == 9
+    assert len(newest["bundles"]) + len(newest["failed"]) == len(recipes(on_evidence.spec)) == 9
     assert set(newest["evidence"]["recipes"]) == set(newest["bundles"])
     assert "all_known blend" in newest["bundles"]
 
 
-def test_an_area_of_the_record_is_that_of_the_stored_scores(done: Workspace) -> None:
+def test_an_area_of_the_record_is_that_of_the_stored_scores(on_evidence: Workspace) -> None:
     month = Month(2021, 12)
-    (kept,) = [m for m in done.lake.get_document("recipe_record", str(P0))["months"] if m["cohort"] == str(month)]
+    (kept,) = [
+        m for m in on_evidence.lake.get_document("recipe_record", str(P0))["months"] if m["cohort"] == str(month)
+    ]
     found = read_month(kept["evidence"])
-    cohort = {month: done.lake.contents("clean_features")[month].sha256}
+    cohort = {month: on_evidence.lake.contents("clean_features")[month].sha256}
     for name, digest in kept["bundles"].items():
-        joined = realized(done, month).join(read_scores(done, [digest], cohort), on=["cohort", "loan_id"])
+        joined = realized(on_evidence, month).join(read_scores(on_evidence, [digest], cohort), on=["cohort", "loan_id"])
         assert found.areas[name] == pytest.approx(roc_auc_score(joined["label"], joined["pd"])), name
 
 
-def test_no_model_of_the_record_knows_what_came_after_its_cohort_began(done: Workspace) -> None:
-    for month in evidence_months(done.spec, NEXT):
-        models = models_as_of(done, month).models
+def test_no_model_of_the_record_knows_what_came_after_its_cohort_began(on_evidence: Workspace) -> None:
+    for month in evidence_months(on_evidence.spec, NEXT):
+        models = models_as_of(on_evidence, month).models
         assert models
         for name, pointer in models.items():
-            manifest = load_bundle(done, pointer["bundle_sha256"]).manifest
+            manifest = load_bundle(on_evidence, pointer["bundle_sha256"]).manifest
             assert manifest["last_event"] <= month.first_day.isoformat(), name
             assert manifest["last_cohort"] < str(month), name
 
 
-def test_a_record_made_again_is_the_same(done: Workspace) -> None:
-    before = done.lake.get_document("recipe_record", str(NEXT))
-    again, seconds = make_record(done, NEXT)
+def test_a_record_made_again_is_the_same(on_evidence: Workspace) -> None:
+    before = on_evidence.lake.get_document("recipe_record", str(NEXT))
+    again, seconds = make_record(on_evidence, NEXT)
     assert again == before
     assert seconds == 0.0, "nothing is trained or scored twice"
 
 
-def test_decisions_state_their_evidence(done: Workspace) -> None:
-    first, then = (find_decision(done, p) for p in (P0, NEXT))
+def test_decisions_state_their_evidence(on_evidence: Workspace) -> None:
+    first, then = (find_decision(on_evidence, p) for p in (P0, NEXT))
     assert first is not None and then is not None
     assert (first["policy"], first["decision"]) == ("evidence", "first")
     assert set(first["evidence"]["months"]) == {"2021-10", "2021-11", "2021-12"}
@@ -115,21 +84,24 @@ def test_decisions_state_their_evidence(done: Workspace) -> None:
     assert first["at_cut_off"]["after"]["approval_rate"] == pytest.approx(0.8, abs=0.02)
 
 
-def test_cut_offs_are_set_on_applications_that_nobody_has_learned_from(done: Workspace) -> None:
-    ((cohort, _),) = newest_applications(done, NEXT).items()
+def test_cut_offs_are_set_on_applications_that_nobody_has_learned_from(on_evidence: Workspace) -> None:
+    ((cohort, _),) = newest_applications(on_evidence, NEXT).items()
     assert str(cohort) == "2022-07"
 
 
-def test_what_was_made_is_not_wanted_again(done: Workspace) -> None:
+def test_what_was_made_is_not_wanted_again(on_evidence: Workspace) -> None:
     """The record's note has to be what the sensor works out, or every tick would have the month made again."""
-    stale = [w for w in wanted_today(done) if w.month <= NEXT and w.job in ("cohort", "decide", "measure")]
+    stale = [w for w in wanted_today(on_evidence) if w.month <= NEXT and w.job in ("cohort", "decide", "measure")]
     assert stale == []
-    assert plan(done, months_to_run(done, None, str(NEXT))) == []
+    assert plan(on_evidence, months_to_run(on_evidence, None, str(NEXT))) == []
 
 
-def test_other_policies_on_the_same_scores(done: Workspace) -> None:
-    assert usable_policies(done.spec) == ("never", "always", "paper", "paper_with_memory", "evidence")
-    found = {c.realized.policy: c for c in simulate(done, usable_policies(done.spec), score_missing=True, draws=50)}
+def test_other_policies_on_the_same_scores(on_evidence: Workspace) -> None:
+    assert usable_policies(on_evidence.spec) == ("never", "always", "paper", "paper_with_memory", "evidence")
+    found = {
+        c.realized.policy: c
+        for c in simulate(on_evidence, usable_policies(on_evidence.spec), score_missing=True, draws=50)
+    }
     assert found["paper"].difference is None
     assert found["never"].realized.champion_changes == 0
     assert found["always"].realized.champion_changes == 1
@@ -139,34 +111,34 @@ def test_other_policies_on_the_same_scores(done: Workspace) -> None:
         assert policy.regret is not None and policy.regret > -0.2
         assert policy.realized.profit_per_loan is not None
         json.dumps(policy.document(), allow_nan=False)
-    decided = [find_decision(done, p) for p in (P0, NEXT)]
+    decided = [find_decision(on_evidence, p) for p in (P0, NEXT)]
     realized_aucs = []
     for document in decided:
         assert document is not None
-        metrics = done.lake.get_document("production_performance", document["production_month"])["metrics"]
+        metrics = on_evidence.lake.get_document("production_performance", document["production_month"])["metrics"]
         realized_aucs.append(metrics[document["champion"]["bundle_sha256"]]["auc"])
     assert list(found["evidence"].realized.auc_by_month.values()) == pytest.approx(realized_aucs)
 
 
-def test_a_score_that_was_never_stored_is_an_error_that_says_which(done: Workspace) -> None:
-    table = done.lake.scan_table("scores").collect()
-    champion = find_decision(done, NEXT)
+def test_a_score_that_was_never_stored_is_an_error_that_says_which(on_evidence: Workspace) -> None:
+    table = on_evidence.lake.scan_table("scores").collect()
+    champion = find_decision(on_evidence, NEXT)
     assert champion is not None
     digest = champion["champion"]["bundle_sha256"]
     lost = (pl.col("bundle_sha256") == digest) & (pl.col("cohort") == str(NEXT))
     predicate = f"bundle_sha256 = '{digest}' AND cohort = '{NEXT}'"
     by = ("cohort", "features_sha256", "bundle_sha256")
-    done.lake.write_where("scores", table.filter(lost).clear(), by=by, predicate=predicate)
+    on_evidence.lake.write_where("scores", table.filter(lost).clear(), by=by, predicate=predicate)
     with pytest.raises(ScoreError, match=f"bundle {digest[:12]} on {NEXT}"):
-        simulate(done, ["evidence"], draws=10)
-    (found,) = simulate(done, ["evidence"], score_missing=True, draws=10)
+        simulate(on_evidence, ["evidence"], draws=10)
+    (found,) = simulate(on_evidence, ["evidence"], score_missing=True, draws=10)
     assert found.realized.measured == 2
 
 
-def test_a_policy_without_its_settings_is_refused(done: Workspace) -> None:
-    declared = done.spec.model_dump(mode="json")
+def test_a_policy_without_its_settings_is_refused(on_evidence: Workspace) -> None:
+    declared = on_evidence.spec.model_dump(mode="json")
     declared["decision"] |= {"policy": "paper", "evidence": None}
-    bare = replace(done, spec=PortfolioSpec.model_validate(declared))
+    bare = replace(on_evidence, spec=PortfolioSpec.model_validate(declared))
     assert "evidence" not in usable_policies(bare.spec)
     with pytest.raises(SpecError, match="cannot be simulated under the policy 'evidence'"):
         simulate(bare, ["evidence"])
