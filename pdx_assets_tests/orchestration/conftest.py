@@ -11,7 +11,7 @@ import pytest
 from pdx_assets.orchestration.runner import Outcome, months_to_run, plan, run_tasks
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages.workspace import Workspace
-from pdx_assets_tests.small_portfolio import small_attributes, small_spec
+from pdx_assets_tests.small_portfolio import small_spec
 
 
 def run_all(spec: PortfolioSpec, last: str, workers: int = 2) -> list[Outcome]:
@@ -48,37 +48,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         outcomes = run_all(small_spec(), "2022-09")
         assert [o.error for o in outcomes if o.error] == []
         yield Workspace.of(small_spec())
-
-
-def evidence_spec() -> PortfolioSpec:
-    """The small portfolio with every strategy kind and the blend, promoted on evidence.
-
-    60 days past due within 6 months, so that months before p0 are mature at p0.
-    """
-    attributes = small_attributes(
-        strategies=["fixed_window", "rolling_window", "all_known", "immature_cohorts"],
-        algorithms=["logistic_regression", "xgboost", "blend"],
-        windows={"development": 4, "otv": 2, "gap": 6, "first_production": "2022-07"},
-        label={
-            "name": "bad_60dpd_6m",
-            "horizon_months": 6,
-            "definition": {"kind": "days_past_due", "threshold": 60},
-        },
-        decision={
-            "policy": "evidence",
-            "always": "immature_cohorts xgboost",
-            "min_bads": 5,
-            "evidence": {"first_month": "2021-10", "min_bads": 10, "contest_every": 1},
-            "economics": {"gain_of_good": 1, "loss_of_bad": 6},
-        },
-    )
-    attributes["tape"]["simulated"] |= {"bad_rate": 0.3}
-    return PortfolioSpec.model_validate(attributes)
-
-
-@pytest.fixture(scope="session")
-def on_evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """2022-07 and 2022-08 of :func:`evidence_spec`, undisturbed."""
-    with home_at(tmp_path_factory.mktemp("evidence")):
-        assert [o.error for o in run_all(evidence_spec(), "2022-08") if o.error] == []
-        yield Workspace.of(evidence_spec())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -13,19 +14,57 @@ from pdx_assets.orchestration.runner import months_to_run, plan
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import ScoreError, SpecError
 from pdx_assets.risk.evidence.record import read_month
-from pdx_assets.risk.spec import PortfolioSpec
-from pdx_assets.stages.as_of import evidence_months, models_as_of, recipes
-from pdx_assets.stages.challengers import load_bundle
-from pdx_assets.stages.decision import newest_applications
+from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
+from pdx_assets.stages.as_of import as_of_challenge, evidence_months, models_as_of, recipes
+from pdx_assets.stages.challengers import find_pointer, load_bundle
+from pdx_assets.stages.decision import newest_applications, pointers, retained
 from pdx_assets.stages.evidence import make_record
 from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import read_scores
 from pdx_assets.stages.simulation import simulate, usable_policies
+from pdx_assets.stages.windows import window
 from pdx_assets.stages.workspace import Workspace
+from pdx_assets_tests.orchestration.conftest import home_at, run_all
+from pdx_assets_tests.small_portfolio import small_attributes
 
 P0, NEXT = Month(2022, 7), Month(2022, 8)
+BEYOND = ("all_known", "immature_cohorts")
+
+
+def evidence_spec() -> PortfolioSpec:
+    """The small portfolio with every strategy kind and the blend, promoted on evidence.
+
+    60 days past due within 6 months, so that months before p0 are mature at p0.
+    """
+    attributes = small_attributes(
+        strategies=["fixed_window", "rolling_window", "all_known", "immature_cohorts"],
+        algorithms=["logistic_regression", "xgboost", "blend"],
+        windows={"development": 4, "otv": 2, "gap": 6, "first_production": "2022-07"},
+        label={
+            "name": "bad_60dpd_6m",
+            "horizon_months": 6,
+            "definition": {"kind": "days_past_due", "threshold": 60},
+        },
+        decision={
+            "policy": "evidence",
+            "always": "immature_cohorts xgboost",
+            "min_bads": 5,
+            "evidence": {"first_month": "2021-10", "min_bads": 10, "contest_every": 1},
+            "economics": {"gain_of_good": 1, "loss_of_bad": 6},
+        },
+    )
+    attributes["tape"]["simulated"] |= {"bad_rate": 0.3}
+    return PortfolioSpec.model_validate(attributes)
+
+
+@pytest.fixture(scope="module")
+def on_evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """2022-07 and 2022-08 of :func:`evidence_spec`, undisturbed."""
+    with home_at(tmp_path_factory.mktemp("evidence")):
+        assert [o.error for o in run_all(evidence_spec(), "2022-08") if o.error] == []
+        yield Workspace.of(evidence_spec())
 
 
 def test_the_record_holds_every_recipe_on_every_mature_cohort(on_evidence: Workspace) -> None:
@@ -142,3 +181,44 @@ def test_a_policy_without_its_settings_is_refused(on_evidence: Workspace) -> Non
     assert "evidence" not in usable_policies(bare.spec)
     with pytest.raises(SpecError, match="cannot be simulated under the policy 'evidence'"):
         simulate(bare, ["evidence"])
+
+
+def test_every_strategy_has_a_model_of_its_own_from_the_first_month(on_evidence: Workspace) -> None:
+    found = {p["strategy"]: p for p in pointers(on_evidence, P0) if p["algorithm"] == "logistic_regression"}
+    assert {p["status"] for p in found.values()} == {"bundle"}
+    digests = {s: p["bundle_sha256"] for s, p in found.items()}
+    assert digests["fixed_window"] == digests["rolling_window"]
+    assert len(set(digests.values())) == 3
+    assert found["all_known"]["last_cohort"] == "2021-12"
+    assert found["immature_cohorts"]["last_cohort"] == "2022-06"
+    assert load_bundle(on_evidence, digests["immature_cohorts"]).manifest["last_event"] <= "2022-07-01"
+
+
+def test_what_has_learned_from_otv_is_never_measured_on_it(on_evidence: Workspace) -> None:
+    beyond = {p["bundle_sha256"] for p in pointers(on_evidence, NEXT) if p["strategy"] in BEYOND}
+    assert not beyond & set(retained(on_evidence, NEXT))
+    assert not beyond & set(on_evidence.lake.get_document("otv_scores", str(NEXT))["metrics"])
+    decision = find_decision(on_evidence, NEXT)
+    assert decision is not None
+    assert {c["strategy"] for c in decision["contest"]["challengers"]} <= set(PAPER_STRATEGIES)
+    assert window(on_evidence, "immature_cohorts", NEXT)["otv"] is None
+    realized = on_evidence.lake.get_document("production_performance", str(NEXT))["metrics"]
+    assert beyond < set(realized), "but on the month's own loans, which nobody has learned from"
+
+
+def test_models_as_of_a_month_before_production_leave_no_assets(on_evidence: Workspace) -> None:
+    before, first = Month(2022, 5), Month(2022, 4)
+    digests = {}
+    for strategy in ("rolling_window", *BEYOND):
+        trained = as_of_challenge(on_evidence, strategy, "logistic_regression", before, first_month=first)
+        assert trained.pointer["trained_for"] == str(before)
+        manifest = load_bundle(on_evidence, trained.pointer["bundle_sha256"]).manifest
+        assert manifest["last_event"] <= "2022-05-01", "nothing of after its decision date"
+        digests[strategy] = trained.pointer["bundle_sha256"]
+        again = as_of_challenge(on_evidence, strategy, "logistic_regression", before, first_month=first)
+        assert (again.pointer, again.seconds) == (trained.pointer, 0.0)
+        assert find_pointer(on_evidence, strategy, "logistic_regression", before) is None
+    assert len(set(digests.values())) == 3
+    own = as_of_challenge(on_evidence, "all_known", "logistic_regression", NEXT, first_month=first)
+    assert own.pointer == find_pointer(on_evidence, "all_known", "logistic_regression", NEXT)
+    assert not [k for k in on_evidence.lake.keys("window_immature_cohorts") if k < str(P0)]
