@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
@@ -98,7 +98,9 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     if asset == "champion":
         return (("otv_scores", p), *((("recipe_record", p),) if spec.decision.evidence else ()))
     if asset == "recipe_record":
-        return (("seen", p), *((c, p) for c in method.challengers()))
+        # Months whose own labels the decision date knows, judged by the models they had; those before p0 have no assets.
+        matured = [m for m in spec.periods.span(spec.p0, p) if spec.known_on(m) <= decision_date(p)]
+        return (("seen", p), *((c, m) for m in matured for c in method.challengers()))
     if asset == "overview":
         months = spec.periods.span(spec.p0, p)
         return tuple((a, m) for m in months for a in ("champion", "production_performance"))

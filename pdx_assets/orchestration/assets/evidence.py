@@ -6,12 +6,13 @@ import dagster as dg
 
 from pdx_assets.orchestration.assets.common import TRAINING_POOL, asset_options
 from pdx_assets.orchestration.metadata import plotted, png, table
-from pdx_assets.orchestration.partitions import production_months, shifted
+from pdx_assets.orchestration.partitions import production_months, window_edge
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.evidence.paired import TWO_SIDED_95, mean_level
 from pdx_assets.risk.evidence.record import MonthEvidence
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.stages.as_of import recipes
 from pdx_assets.stages.evidence import make_record, record_of
 from pdx_assets.stages.workspace import Workspace
 
@@ -22,7 +23,7 @@ def evidence_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     """``recipe_record``, where the portfolio declares ``decision.evidence``."""
     if spec.decision.evidence is None:
         return []
-    reach = len(spec.periods.span(spec.first_cohort, spec.p0)) + 120
+    earlier = window_edge(spec, "immature_cohorts")
 
     @dg.asset(
         name="recipe_record",
@@ -31,10 +32,12 @@ def evidence_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         "before the first production month are trained here.",
         partitions_def=production_months(spec),
         deps=[
-            dg.AssetDep(dg.AssetKey([spec.name, layer]), partition_mapping=shifted(-reach, -1))
-            for layer in ("clean_features", "labels", "outcomes")
-        ]
-        + [dg.AssetKey([spec.name, f"challenger_{s}_{a}"]) for a in spec.algorithms for s in spec.strategies],
+            dg.AssetDep(dg.AssetKey([spec.name, upstream]), partition_mapping=earlier)
+            for upstream in (
+                *("clean_features", "labels", "outcomes"),
+                *(f"challenger_{s}_{a}" for s, a in recipes(spec)),
+            )
+        ],
         code_version=RECORD_VERSION,
         pool=TRAINING_POOL,
         **asset_options(spec, "decision", kinds={"json"}),
