@@ -98,7 +98,7 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     if asset == "champion":
         return (("otv_scores", p), *((("recipe_record", p),) if spec.decision.evidence else ()))
     if asset == "recipe_record":
-        # Months whose own labels the decision date knows, judged by the models they had; those before p0 have no assets.
+        # Months whose own labels are known then, by the models they had; models of months before p0 have no assets.
         matured = [m for m in spec.periods.span(spec.p0, p) if spec.known_on(m) <= decision_date(p)]
         return (("seen", p), *((c, m) for m in matured for c in method.challengers()))
     if asset == "overview":
