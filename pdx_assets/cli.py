@@ -106,6 +106,7 @@ def run(
     from pdx_assets.orchestration.alerting import alerting
     from pdx_assets.orchestration.runner import months_to_run, plan
     from pdx_assets.risk.spec import NOT_KNOWABLE
+    from pdx_assets.stages.rests_on import require_unchanged
     from pdx_assets.stages.tape import whole_tape
 
     ws = open_workspace(portfolio)
@@ -113,6 +114,7 @@ def run(
     # Pinned only once the tape is read and the months are possible: a mistyped path must not be remembered.
     ws = replace(ws, asked=ws.settings.settle(portfolio, profile=profile, seed=seed, tape=tape))
 
+    require_unchanged(ws)
     console = _console()
     with console.status(f"Reading the tape of {portfolio} ..."):
         # Whoever runs a month wants the loans of now, not those of the sensor's last look.
@@ -168,7 +170,9 @@ def results(
     """Every model and champion with its metrics: on train, ITV, OTV, and in production once known."""
     from pdx_assets.results import as_csv, as_json, as_table, collect
 
-    found = collect(open_workspace(portfolio), branch)
+    ws = open_workspace(portfolio)
+    warn_of_changes(ws)
+    found = collect(ws, branch)
     if form == "json":
         typer.echo(as_json(found))
     elif form == "csv":
@@ -234,6 +238,15 @@ def open_workspace(portfolio: str) -> Workspace:
     if spec.name != portfolio:
         raise SpecError(f"{path} declares name {spec.name!r}.", expected=f"the folder's name, {portfolio!r}")
     return Workspace.of(spec)
+
+
+def warn_of_changes(ws: Workspace) -> None:
+    """Say on stderr where the YAML is no longer what the home's results were made under."""
+    from pdx_assets.stages.rests_on import changed_since
+
+    changed = changed_since(ws)
+    if changed:
+        typer.echo(f"{changed} What follows was made under the earlier declarations.", err=True)
 
 
 def _console() -> Console:

@@ -32,13 +32,14 @@ def experiment(
     Every figure is a stored result of `pdx run`; nothing is trained. A month not measured yet is blank. A portfolio
     that mirrors one of the paper's datasets gets the paper's figures beside its own.
     """
-    from pdx_assets.cli import open_workspace
+    from pdx_assets.cli import open_workspace, warn_of_changes
     from pdx_assets.files import write_folder_whole
     from pdx_assets.risk.experiment.render import as_json
     from pdx_assets.stages.experiment import FIGURE, experiment_files, page
     from pdx_assets.stages.experiment import experiment as read
 
     ws = open_workspace(portfolio)
+    warn_of_changes(ws)
     found = read(ws)
     if form == "json":
         typer.echo(as_json(found.document))

@@ -40,11 +40,13 @@ def replay(
 
     from pdx_assets.cli import open_workspace
     from pdx_assets.orchestration.replay import live_through, months_to_replay
+    from pdx_assets.stages.rests_on import require_unchanged
     from pdx_assets.stages.workspace import Workspace
 
     ws = open_workspace(portfolio)
     tape = tape_place(tape)
     ws = replace(ws, asked=ws.settings.settle(portfolio, profile=profile, seed=seed, tape=tape))
+    require_unchanged(ws)
     console = Console(highlight=False)
     with console.status(f"Reading the tape of {portfolio} ..."):
         months = months_to_replay(ws, first, last)

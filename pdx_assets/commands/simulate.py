@@ -52,11 +52,12 @@ def simulate(
     """
     import json
 
-    from pdx_assets.cli import open_workspace
+    from pdx_assets.cli import open_workspace, warn_of_changes
     from pdx_assets.files import write_whole
     from pdx_assets.stages import simulation
 
     ws = open_workspace(portfolio)
+    warn_of_changes(ws)
     names = tuple(n.strip() for n in policies.split(",") if n.strip()) if policies else None
     found = simulation.simulate(
         ws,

@@ -171,7 +171,7 @@ def build_manifest(
         "strategy": strategy,
         "production_month": str(production),
         "decision_date": decision_date(production).isoformat(),
-        "label": _rule(spec),
+        "label": label_rule(spec),
         "split": {"by": "borrower_hash", "itv_share": ITV_SHARE, "seed": seed},
         "waived": [{"cohort": str(m), **waiver} for m in wanted for waiver in cohorts.waived.get(m, ())],
         **parts,
@@ -358,7 +358,8 @@ def _require_labels(loans: pl.DataFrame, view: pl.DataFrame) -> None:
         )
 
 
-def _rule(spec: PortfolioSpec) -> dict[str, Any]:
+def label_rule(spec: PortfolioSpec) -> dict[str, Any]:
+    """What a label is, as manifests say it."""
     rule = {
         "name": spec.label.name,
         "horizon_months": spec.label.horizon_months,

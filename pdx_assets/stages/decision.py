@@ -28,6 +28,7 @@ from pdx_assets.risk.policy import (
 from pdx_assets.risk.scoring import at_cut_off, cut_off_for
 from pdx_assets.risk.spec import PAPER_STRATEGIES
 from pdx_assets.risk.windows import WEIGHTED, otv_months
+from pdx_assets.stages import rests_on
 from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.governance import events, overruled
 from pdx_assets.stages.made import keep_made_from
@@ -162,7 +163,9 @@ def decide(ws: Workspace, production: Month) -> tuple[dict[str, Any], bool]:
 
     Raises:
         MissingMonthError: a month of [p0, p) has no decision.
+        HomeError: features or label are declared otherwise than at the home's first decision.
     """
+    rests_on.require_unchanged(ws)
     orders = events(ws)
     recorded = versions(ws, production)
     if recorded and not overruled(ws, recorded[-1:], orders):
@@ -172,6 +175,7 @@ def decide(ws: Workspace, production: Month) -> tuple[dict[str, Any], bool]:
         stale = {str(month) for month in overruled(ws, history, orders)}
         before = [d for d in history if d["production_month"] not in stale]
         document = propose(ws, production, before, orders, supersedes=recorded[-1] if recorded else None)
+        rests_on.keep(ws, production)
         decided, is_new = record(ws, production, document, version=len(recorded) + 1)
     keep_made_from(ws, "champion", production)
     return decided, is_new

@@ -21,6 +21,7 @@ from pdx_assets.risk.tape_contents import (
     loans_sha256,
 )
 from pdx_assets.stages.made import method, read_made
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.tape import open_tape, whole_tape
 from pdx_assets.stages.workspace import Workspace
 
@@ -30,7 +31,9 @@ def wanted_today(ws: Workspace) -> list[Wanted]:
 
     Raises:
         TapeError: the tape cannot be read, which is not the same as a tape with nothing new.
+        HomeError: features or label are declared otherwise than at the home's first decision.
     """
+    require_unchanged(ws)
     tape = open_tape(ws)
     return wanted(method(ws), contents(ws), read_made(ws), as_of=tape.as_of, today=ws.settings.today)
 

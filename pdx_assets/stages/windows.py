@@ -31,6 +31,7 @@ from pdx_assets.risk.windows import (
     otv_months,
     split_development,
 )
+from pdx_assets.stages import rests_on
 from pdx_assets.stages.leaks import find_judgement, refuse_open_leaks
 from pdx_assets.stages.made import keep_window
 from pdx_assets.stages.tape import open_tape
@@ -45,6 +46,7 @@ def make_window(ws: Workspace, strategy: Strategy, production: Month) -> dict[st
         LeakError: a feature seems to know the outcome, and nobody has accepted or banned it.
         WindowError: see :func:`pdx_assets.risk.windows.build_manifest`.
     """
+    rests_on.require_unchanged(ws)
     # The first thing that a seed decides: from here on the home holds this seed and no other.
     ws.settings.pin(ws.spec.name)
     otv = otv_months(ws.spec, production) if strategy in PAPER_STRATEGIES else ()
