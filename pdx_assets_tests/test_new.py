@@ -6,6 +6,7 @@ import gzip
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -49,6 +50,18 @@ def test_from_file_to_a_portfolio(defs: Path, tape: Path) -> None:
     assert named and all("# DECIDE: " in lines[int(n) - 1] for n in named)
     assert [p.name for p in path.parent.iterdir()] == ["defs.yaml"]
     assert not (defs.parent / "home").exists()
+
+
+def test_a_column_that_knows_the_outcome_needs_a_decision_first(defs: Path, tape: Path, tmp_path: Path) -> None:
+    """The command said `Next: pdx run`, and exited 0, though training would stop."""
+    loans = pl.read_csv(tape, infer_schema=False)
+    late = loans["closeddate"].is_null()
+    leaking = tmp_path / "leaking.csv"
+    loans.with_columns(pl.when(late).then(pl.lit("7")).otherwise(pl.lit("0")).alias("calls")).write_csv(leaking)
+    made = pdx("new", "leaking", "--tape", str(leaking))
+    assert made.exit_code == 1
+    assert "Next:\n  decide about the features named\n  pdx leaks leaking" in made.output
+    assert (defs / "leaking" / "defs.yaml").exists()
 
 
 def test_the_same_tape_gives_the_same_bytes(defs: Path, tape: Path) -> None:

@@ -67,10 +67,13 @@ def new(
         typer.echo(f"\nIt does not load before that is decided:\n{error}", err=True)
         raise typer.Exit(1) from error
     typer.echo("")
-    _tell_windows(draft, spec)
-    typer.echo(
-        f"\nNext:\n  look through {shown}\n  pdx run {portfolio} --profile quick\n  pdx results {portfolio}\n  pdx ui"
-    )
+    needs_decision = _tell_windows(draft, spec)
+    first = "decide about the features named" if needs_decision else f"look through {shown}"
+    then = [f"pdx {command} {portfolio}" for command in ("leaks", "windows", "run", "results")]
+    then[2] += " --profile quick"
+    typer.echo("\n  ".join(["\nNext:", first, *then, "pdx ui"]))
+    if needs_decision:
+        raise typer.Exit(1)
 
 
 def _named(portfolio: str) -> str:
@@ -108,15 +111,19 @@ def _tell_guesses(draft: Draft) -> None:
         typer.echo(f"  {what:<12} {found}")
 
 
-def _tell_windows(draft: Draft, spec: PortfolioSpec) -> None:
-    """Loans and bads by window, and the rows that would be rejected; or why the tape cannot be read so."""
+def _tell_windows(draft: Draft, spec: PortfolioSpec) -> bool:
+    """Loans and bads by window, and the rows that would be rejected; or why the tape cannot be read so.
+
+    Returns:
+        Whether training would stop until somebody decides about features.
+    """
     from tempfile import TemporaryDirectory
 
     from pdx_assets.risk.drafting.trial import try_draft
 
     if not draft.sample.whole:
         typer.echo("The tape is large: `pdx run` reads all of it; bads in the YAML's comments are estimates.")
-        return
+        return False
     try:
         with TemporaryDirectory() as folder:
             trial = try_draft(spec, Path(folder))
@@ -124,7 +131,7 @@ def _tell_windows(draft: Draft, spec: PortfolioSpec) -> None:
         typer.echo(f"Reading the whole tape by this draft fails; `pdx run` would say:\n{error}", err=True)
         raise typer.Exit(1) from error
     for reason, count in trial.rejected.items():
-        typer.echo(f"{count:,} rows would be rejected: {reason}")
+        typer.echo(f"{count:,} {'row' if count == 1 else 'rows'} would be rejected: {reason}")
     typer.echo("First production month   months              loans    bads  bad rate")
     for window in trial.windows:
         counts = window.counts
@@ -141,3 +148,4 @@ def _tell_windows(draft: Draft, spec: PortfolioSpec) -> None:
         typer.echo("\nThese features seem to know the outcome; training stops until you decide about each:")
         for name, reason in trial.leaks.items():
             typer.echo(f"  {name}: {reason}")
+    return bool(trial.leaks)

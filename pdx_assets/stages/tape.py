@@ -12,7 +12,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.outcomes import label_rows, outcome_events
+from pdx_assets.risk.outcomes import label_rows, outcome_events, require_horizon
 from pdx_assets.risk.tape import CohortRows, StagedTape, TapeSource, locate_tape, stage_tape
 from pdx_assets.risk.tape_clock import TapeOnDay, on_day
 from pdx_assets.risk.tape_contents import CohortContent, event_steps, label_steps, loans_sha256
@@ -134,7 +134,12 @@ def features(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
 
 
 def outcomes(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
-    """The cohort's outcome events so far, with the dates they were known from."""
+    """The cohort's outcome events so far, with the dates they were known from.
+
+    Raises:
+        SpecError: the label's horizon ends before the loans can be past due.
+    """
+    require_horizon(ws.spec, loans)
     tape = open_tape(ws)
     events = outcome_events(ws.spec, loans, tape.cohort(cohort).performance, tape.as_of)
     rows = label_rows(ws.spec, cohort, loans, events, tape.as_of)

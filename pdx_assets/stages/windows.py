@@ -14,7 +14,7 @@ from pdx_assets.risk.cleaning import loan_weights
 from pdx_assets.risk.errors import HomeError, WindowError
 from pdx_assets.risk.immature import exposed_loans
 from pdx_assets.risk.maturity import decidable_months
-from pdx_assets.risk.outcomes import cohort_labels, labels_every_loan, never_labelled
+from pdx_assets.risk.outcomes import cohort_labels, labels_every_loan, never_labelled, require_horizon
 from pdx_assets.risk.spec import PAPER_STRATEGIES, Strategy
 from pdx_assets.risk.window_counts import CohortLabels, WindowCount, count_windows
 from pdx_assets.risk.windows import (
@@ -187,6 +187,7 @@ def plan_counts(ws: Workspace, first: str | None, last: str | None) -> list[Wind
 def _labels_of(ws: Workspace, cohort: Month) -> CohortLabels:
     opened = open_tape(ws)
     rows = opened.cohort(cohort)
+    require_horizon(ws.spec, rows.loans)
     labels = cohort_labels(ws.spec, cohort, rows, opened.as_of)
     if not ws.spec.is_weighted:
         return CohortLabels(labels)

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from pdx_assets.risk import columns
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events
+from pdx_assets.risk.errors import SpecError
+from pdx_assets.risk.outcomes import label_rows, label_view, outcome_events, require_horizon
 from pdx_assets.risk.spec import Column, PortfolioSpec
 from pdx_assets_tests.risk.small_tape import spec, staged
 
@@ -201,6 +202,17 @@ def test_repayment_against_a_diary_of_every_day(term: int, repaid: int | None, t
     ]
     bad = any(late >= threshold for late in days_late)
     assert judged(of, loans({"days": str(term), "repaid": back}))["label"].to_list() == [int(bad)]
+
+
+def test_a_horizon_that_ends_before_loans_can_be_late_is_refused() -> None:
+    """A horizon of 2 months on loans of up to 90 days: the long ones all counted as good."""
+    of = portfolio(REPAYMENT | {"threshold": 30}, horizon_months=2)
+    short, long_ = {"due": "2016-02-10"}, {"due": "2016-04-10"}
+    require_horizon(of, loans(*[short] * 99, long_))
+    with pytest.raises(SpecError, match="horizon_months is 2, but 3% of the loans of 2016-01") as told:
+        require_horizon(of, loans(*[short] * 97, *[long_] * 3))
+    assert told.value.expected == "horizon_months: 4 or more"
+    require_horizon(portfolio(REPAYMENT | {"threshold": 30}, horizon_months=4), loans(*[long_] * 9))
 
 
 def test_repaid_before_origination_is_rejected(tmp_path: Path) -> None:

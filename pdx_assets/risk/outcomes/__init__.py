@@ -10,6 +10,7 @@ from events (labels.py).
 
 from pdx_assets.risk.outcomes.definitions import bad_events, outcome_events
 from pdx_assets.risk.outcomes.labels import cohort_labels, label_rows, label_view, labels_every_loan, never_labelled
+from pdx_assets.risk.outcomes.repayment_dates import require_horizon
 from pdx_assets.risk.outcomes.tables import EVENT_SCHEMA, LABEL_SCHEMA
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "labels_every_loan",
     "never_labelled",
     "outcome_events",
+    "require_horizon",
 ]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from pdx_assets.risk import columns
-from pdx_assets.risk.outcomes.tables import cells, days, known_after
+from pdx_assets.risk.errors import SpecError
+from pdx_assets.risk.outcomes.tables import cells, days, known_after, months
 from pdx_assets.risk.spec import PortfolioSpec, RepaymentDates
+
+MOST_DUE_LATER = 0.01
+"""Share of a cohort's loans that may come due too late for the label: stray terms, not the product's."""
 
 
 def from_repayment(spec: PortfolioSpec, rule: RepaymentDates, loans: pl.DataFrame) -> pl.DataFrame:
@@ -29,6 +33,32 @@ def from_repayment(spec: PortfolioSpec, rule: RepaymentDates, loans: pl.DataFram
         paid.with_columns(pl.lit("paid_off").alias("event"), pl.col("repaid").alias("event_date")),
     ]
     return known_after(spec, pl.concat(events))
+
+
+def require_horizon(spec: PortfolioSpec, loans: pl.DataFrame) -> None:
+    """Refuse a horizon that ends before short loans can be past due by the threshold: they would all count as good.
+
+    A bad rate of 15.5 % instead of 20 % came of a horizon of 2 months on loans of up to 90 days.
+
+    Raises:
+        SpecError: more than 1 % of the loans come due so late.
+    """
+    rule, horizon = spec.label.definition, spec.label.horizon_months
+    if horizon is None or not isinstance(rule, RepaymentDates):
+        return
+    late = months(due_days(spec, rule, loans).dt.offset_by(f"{rule.threshold}d"))
+    needed = (late - months(days(spec, loans, spec.origination_column))).drop_nulls()
+    share = int((needed > horizon).sum()) / max(len(needed), 1)
+    if share <= MOST_DUE_LATER:
+        return
+    # The longest term but for stray ones.
+    enough = int(needed.quantile(1 - MOST_DUE_LATER, "higher") or horizon)
+    raise SpecError(
+        f"label.horizon_months is {horizon}, but {share:.0%} of the loans of {loans['cohort'][0]} come due so late "
+        f"that {rule.threshold} days past due lies beyond it: all of them would count as good.",
+        expected=f"horizon_months: {enough} or more",
+        remedy="raise label.horizon_months, and windows.gap with it; or give the due date that the label is meant for",
+    )
 
 
 def due_days(spec: PortfolioSpec, rule: RepaymentDates, loans: pl.DataFrame) -> pl.Series:
