@@ -50,10 +50,18 @@ def seen_events(events: pl.DataFrame, on: date) -> pl.DataFrame:
     )
 
 
-def events_sha256(events: pl.DataFrame, on: date) -> str | None:
-    """Hash of what a day had seen of a cohort's events; None where that is nothing."""
-    seen = seen_events(events, on).select("loan_id", "event", "event_date", "known_from")
-    return content_sha256(seen.sort("loan_id", "event", "event_date", "known_from")) if seen.height else None
+def bads_sha256(spec: PortfolioSpec, events: pl.DataFrame, on: date) -> str | None:
+    """Hash of the loans of a cohort that a day had seen turn bad, and of when; None where there were none.
+
+    With the day itself it settles how all loans of the cohort stood (:func:`standing`). Pay-offs do not, nor does what
+    happened after the horizon: an old cohort changes no more.
+    """
+    bads = seen_events(events, on).filter(pl.col("event").is_in(bad_events(spec)))
+    delay = timedelta(days=spec.label.reporting_delay_days)
+    ends = {c: spec.known_on(Month.parse(c)) - delay for c in bads["cohort"].unique().to_list()}
+    within = bads.filter(pl.col("event_date") <= pl.col("cohort").replace_strict(ends, return_dtype=pl.Date))
+    first = within.group_by("loan_id").agg(pl.col("event_date").min())
+    return content_sha256(first.sort("loan_id")) if first.height else None
 
 
 def standing(spec: PortfolioSpec, loans: pl.DataFrame, events: pl.DataFrame, *, on: date) -> pl.DataFrame:
@@ -68,7 +76,9 @@ def standing(spec: PortfolioSpec, loans: pl.DataFrame, events: pl.DataFrame, *, 
         ``cohort``, ``loan_id``, ``bad`` (Boolean), ``month`` (Int32: the month on book in which it turned bad,
         else the last one seen, at most the horizon), sorted by loan. A loan paid off early goes on standing: it
         is good, not censored when paid off. Nor is it seen further than its cohort, though it can no longer turn
-        bad: of a young cohort only such loans would then weigh in full, and all of them are good.
+        bad: of a young cohort only such loans would then weigh in full, and all of them are good. Likewise a loan
+        known to have turned bad in a month that is not reported whole has stood until then: of that month only bad
+        loans would count.
     """
     horizon = spec.label.horizon_months
     assert horizon is not None, "refused by the spec"
@@ -79,10 +89,10 @@ def standing(spec: PortfolioSpec, loans: pl.DataFrame, events: pl.DataFrame, *, 
         for born in base["born"].unique().to_list()
     }
     base = base.with_columns(pl.col("born").replace_strict(ages, return_dtype=pl.Int32).alias("seen"))
-    held = seen_events(events, on).join(base.select(*LOAN, "born"), on=LOAN, how="inner")
+    held = seen_events(events, on).join(base.select(*LOAN, "born", "seen"), on=LOAN, how="inner")
     when = pl.col("event_date").dt.year().cast(pl.Int32) * 12 + pl.col("event_date").dt.month().cast(pl.Int32) - 1
     aged = held.with_columns((when - pl.col("born")).clip(lower_bound=1).alias("age"))
-    bad = aged.filter((pl.col("event").is_in(bad_events(spec))) & (pl.col("age") <= horizon))
+    bad = aged.filter((pl.col("event").is_in(bad_events(spec))) & (pl.col("age") <= pl.col("seen")))
     bad = bad.group_by(LOAN).agg(pl.col("age").min().alias("bad_age"))
     return (
         base.join(bad, on=LOAN, how="left")

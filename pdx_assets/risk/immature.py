@@ -14,12 +14,12 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import FirewallError, TrainingError
-from pdx_assets.risk.exposure import LOAN, clock, events_sha256, exposure, seen_events, standing
+from pdx_assets.risk.exposure import LOAN, bads_sha256, clock, exposure, seen_events, standing
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 
 # Raised whenever the same loans, seen on the same day, would be learned from otherwise.
-EXPOSURE_VERSION = "1"
+EXPOSURE_VERSION = "2"
 
 
 def describe(
@@ -44,8 +44,8 @@ def describe(
 
     Returns:
         As of a window of known labels, by cohort and together, where a bad is a loan that turned bad so far and a
-        good one that stands; besides ``months_seen``, the most months on book seen, ``events_sha256``, and
-        ``clock`` (u_0 .. u_H, null where nobody was seen through the horizon).
+        good one that stands; besides ``months_seen``, the most months on book seen, ``bads_sha256``
+        (exposure.bads_sha256), and ``clock`` (u_0 .. u_H, null where nobody was seen through the horizon).
 
     Raises:
         FirewallError: an event of a later day would be learned from.
@@ -68,7 +68,7 @@ def describe(
                 "months_seen": int(part["month"].to_numpy().max(initial=0)),
                 "features_sha256": features[month],
                 "labels_sha256": content_sha256(part.select("loan_id", "bad", "month")),
-                "events_sha256": events_sha256(events_of.get(key, events.clear()), on),
+                "bads_sha256": bads_sha256(spec, events_of.get(key, events.clear()), on),
             }
         )
     hashed = [[r["cohort"], r["features_sha256"], r["labels_sha256"]] for r in described]

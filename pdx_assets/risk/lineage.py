@@ -141,11 +141,11 @@ def window_part(cohorts: Mapping[Month, tuple[str | None, str | None]]) -> str:
 def cohort_made_from(declared: str, content: CohortContent) -> dict[str, str]:
     """By asset of the cohort job, the hash of what it is made from."""
     labels: list[Any] = [content.loans, declared, content.label_history]
-    events = [*labels, content.event_history] if content.events else labels
+    outcomes = [*labels, content.bad_history] if content.bads else labels
     return {
         "raw_loans": document_sha256([content.loans]),
         "clean_features": document_sha256([content.loans, declared]),
-        "outcomes": document_sha256(events),
+        "outcomes": document_sha256(outcomes),
         "labels": document_sha256(labels),
     }
 
@@ -191,5 +191,5 @@ class Lineage:
 
     def _window(self, cohorts: tuple[Month, ...], decided: Month, is_immature: bool = False) -> str:
         on, there = labels_day(self.method.spec, decided), {c: self.tape[c] for c in cohorts if c in self.tape}
-        labels = {c: seen.events_on(on) if is_immature else seen.labels_on(on) for c, seen in there.items()}
+        labels = {c: seen.bads_on(on) if is_immature else seen.labels_on(on) for c, seen in there.items()}
         return window_part({c: (self.of("clean_features", c), labels.get(c)) for c in cohorts})

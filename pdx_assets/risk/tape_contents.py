@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.exposure import events_sha256
+from pdx_assets.risk.exposure import bads_sha256
 from pdx_assets.risk.hashing import content_sha256, document_sha256
-from pdx_assets.risk.outcomes import cohort_labels, label_view, outcome_events
+from pdx_assets.risk.outcomes import bad_events, cohort_labels, label_view, outcome_events
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows, StagedTape
 from pdx_assets.risk.tape_records import SOURCE_ROW
@@ -34,13 +34,13 @@ class CohortContent:
         loans: hash of its loans as received, and of the loan rows set aside.
         labels: hash of its labels from each day on which one became known or changed, in order; the first
             is the day the cohort became known. Empty: not known yet.
-        events: likewise of the outcome events seen, known labels or not; blank where none stands. Kept only where
-            immature cohorts teach.
+        bads: likewise of who was seen to turn bad (exposure.bads_sha256), known labels or not; blank where nobody is.
+            Kept only where immature cohorts teach.
     """
 
     loans: str
     labels: tuple[tuple[date, str], ...] = ()
-    events: tuple[tuple[date, str], ...] = ()
+    bads: tuple[tuple[date, str], ...] = ()
 
     def labels_on(self, day: date) -> str | None:
         """Hash of the labels as they stood on a day; None when nobody could know them."""
@@ -48,12 +48,12 @@ class CohortContent:
 
     def known_by(self, day: date) -> CohortContent:
         """What was there of the labels on a day."""
-        labels, events = (tuple(s for s in steps if s[0] <= day) for steps in (self.labels, self.events))
-        return CohortContent(self.loans, labels, events)
+        labels, bads = (tuple(s for s in steps if s[0] <= day) for steps in (self.labels, self.bads))
+        return CohortContent(self.loans, labels, bads)
 
-    def events_on(self, day: date) -> str | None:
-        """Hash of the outcome events seen on a day (exposure.events_sha256); None where there were none."""
-        return next((sha for since, sha in reversed(self.events) if since <= day), None) or None
+    def bads_on(self, day: date) -> str | None:
+        """Hash of who was seen to turn bad by a day; None where there was nobody."""
+        return next((sha for since, sha in reversed(self.bads) if since <= day), None) or None
 
     @property
     def label_history(self) -> str | None:
@@ -61,9 +61,9 @@ class CohortContent:
         return _history(self.labels)
 
     @property
-    def event_history(self) -> str | None:
-        """Hash of the outcome events and of the days they changed on; None where there are none."""
-        return _history(self.events)
+    def bad_history(self) -> str | None:
+        """Hash of who was seen to turn bad, and of the days that changed on; None where there is nobody."""
+        return _history(self.bads)
 
 
 def _history(steps: tuple[tuple[date, str], ...]) -> str | None:
@@ -80,9 +80,9 @@ def cohort_content(spec: PortfolioSpec, cohort: Month, rows: CohortRows, as_of: 
     loans = loans_sha256(spec, rows)
     seen: tuple[tuple[date, str], ...] = ()
     if spec.learns_from_immature:
-        seen = event_steps(outcome_events(spec, rows.loans, rows.performance, as_of))
+        seen = bad_steps(spec, outcome_events(spec, rows.loans, rows.performance, as_of))
     if spec.known_on(cohort) > as_of:
-        return CohortContent(loans, events=seen)
+        return CohortContent(loans, bads=seen)
     return CohortContent(loans, label_steps(cohort_labels(spec, cohort, rows, as_of)), seen)
 
 
@@ -119,12 +119,13 @@ def label_steps(labels: pl.DataFrame) -> tuple[tuple[date, str], ...]:
     return tuple(steps)
 
 
-def event_steps(events: pl.DataFrame) -> tuple[tuple[date, str], ...]:
-    """Hash of a cohort's outcome events from each day on which those seen changed; blank where none stands."""
+def bad_steps(spec: PortfolioSpec, events: pl.DataFrame) -> tuple[tuple[date, str], ...]:
+    """Hash of who of a cohort was seen to turn bad, from each day on which that changed; blank where nobody is."""
+    events = events.filter(pl.col("event").is_in(bad_events(spec)))
     days: list[date] = sorted({*events["known_from"], *events["event_date"], *events["withdrawn_from"].drop_nulls()})
     steps: list[tuple[date, str]] = []
     for day in days:
-        sha = events_sha256(events, day) or ""
+        sha = bads_sha256(spec, events, day) or ""
         if sha != (steps[-1][1] if steps else ""):
             steps.append((day, sha))
     return tuple(steps)
@@ -136,7 +137,7 @@ def as_document(contents: dict[Month, CohortContent]) -> dict[str, Any]:
         str(cohort): {
             "loans": c.loans,
             "labels": _written(c.labels),
-            **({"events": _written(c.events)} if c.events else {}),
+            **({"bads": _written(c.bads)} if c.bads else {}),
         }
         for cohort, c in contents.items()
     }
@@ -153,6 +154,6 @@ def _read(steps: list[list[str]]) -> tuple[tuple[date, str], ...]:
 def from_document(document: dict[str, Any]) -> dict[Month, CohortContent]:
     """Inverse of :func:`as_document`."""
     return {
-        Month.parse(key): CohortContent(c["loans"], _read(c["labels"]), _read(c.get("events", [])))
+        Month.parse(key): CohortContent(c["loans"], _read(c["labels"]), _read(c.get("bads", [])))
         for key, c in document.items()
     }

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from pdx_assets.risk.calendar import Month, decision_date
@@ -20,17 +19,19 @@ from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.immature import describe
 from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.outcomes import label_view
-from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec, Strategy
-
-if TYPE_CHECKING:
-    from pdx_assets.risk.models.matrix import Sample
+from pdx_assets.risk.window_loans import ITV_SHARE as ITV_SHARE
+from pdx_assets.risk.window_loans import Development as Development
+from pdx_assets.risk.window_loans import in_time_validation as in_time_validation
+from pdx_assets.risk.window_loans import labelled as labelled
+from pdx_assets.risk.window_loans import split_development as split_development
+from pdx_assets.risk.window_loans import study_sample as study_sample
+from pdx_assets.risk.window_loans import to_sample as to_sample
 
 MANIFEST_VERSION = 1
 LOAN = ["cohort", "loan_id"]
 WEIGHTED = ("weighted_bad_rate", "effective_bads", "effective_goods")
 """What a manifest says beside its counts where loans are weighted; the sizes are Kish's, of each class."""
-ITV_SHARE = 0.25  # the paper's 75/25 split of the development window into train and ITV (its section 4.4)
 
 
 @dataclass(frozen=True)
@@ -235,48 +236,6 @@ def check_firewall(loans: pl.DataFrame, view: pl.DataFrame, *, on: date, rule: s
     )
 
 
-def in_time_validation(borrower_hash: np.ndarray, seed: int) -> np.ndarray:
-    """Which loans are on the ITV side: shape (n,), bool.
-
-    By a hash of the borrower, so that a borrower is on the same side in every month and every window.
-    """
-    found: np.ndarray = _uniform(borrower_hash, seed) < ITV_SHARE
-    return found
-
-
-def study_sample(borrower_hash: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Which loans a study of at most ``most`` loans takes: shape (n,), bool.
-
-    By a hash of the borrower other than the split's: a borrower's loans are all in it or all out, and both
-    sides of the split keep their shares. All loans where there are no more than ``most``.
-    """
-    if len(borrower_hash) <= most:
-        return np.ones(len(borrower_hash), bool)
-    place = _uniform(borrower_hash, seed_from("study sample", seed))
-    # Strictly below: a borrower whose loans straddle the limit stays out.
-    found: np.ndarray = place < np.partition(place, most)[most]
-    return found
-
-
-def _uniform(borrower_hash: np.ndarray, seed: int) -> np.ndarray:
-    """float64 in [0, 1) for each hash; the finalizer of splitmix64 (doi:10.1145/2714064.2660195) stirs the seed in."""
-    with np.errstate(over="ignore"):
-        z = borrower_hash.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    found: np.ndarray = (z >> np.uint64(11)).astype(np.float64) / 2.0**53
-    return found
-
-
-@dataclass(frozen=True)
-class Development:
-    """The two sides of a development window, ready to learn from."""
-
-    train: Sample
-    itv: Sample
-
-
 def assemble_development(
     spec: PortfolioSpec,
     manifest: Mapping[str, Any],
@@ -296,36 +255,10 @@ def assemble_development(
     return split_development(spec, manifest, labelled(features, labels, on=on), most=most)
 
 
-def split_development(
-    spec: PortfolioSpec, manifest: Mapping[str, Any], rows: pl.DataFrame, *, most: int | None = None
-) -> Development:
-    """Train and ITV of labelled loans (:func:`labelled`, or immature.exposed_loans), or of a sample of them."""
-    seed = manifest["split"]["seed"]
-    if most is not None:
-        rows = rows.filter(study_sample(rows["borrower_hash"].to_numpy(), most, seed))
-    itv = in_time_validation(rows["borrower_hash"].to_numpy(), seed)
-    return Development(train=to_sample(spec, rows.filter(~itv)), itv=to_sample(spec, rows.filter(itv)))
-
-
-def labelled(features: pl.DataFrame, labels: pl.DataFrame, *, on: date) -> pl.DataFrame:
-    """Features joined with the labels valid on a day; indeterminate loans left out; a fixed row order."""
-    view = label_view(labels, on).filter(pl.col("label").is_not_null()).select("cohort", "loan_id", "label")
-    return features.join(view, on=["cohort", "loan_id"], how="inner").sort("cohort", "loan_id")
-
-
 def immature_part(spec: PortfolioSpec, months: tuple[Month, ...], cohorts: Cohorts, *, on: date) -> dict[str, Any]:
     """The development part of a window of partly observed cohorts, as its manifest says it (immature.py)."""
     assert cohorts.events is not None and cohorts.undecided is not None
     return describe(spec, months, cohorts.loans, cohorts.events, cohorts.undecided, cohorts.features, on=on)
-
-
-def to_sample(spec: PortfolioSpec, rows: pl.DataFrame) -> Sample:
-    """A model's view of labelled loans."""
-    from pdx_assets.risk.models.matrix import LoanMatrix, Sample
-
-    matrix = LoanMatrix.from_frame(rows, spec.number_features, spec.category_features)
-    weight = rows["weight"].to_numpy().astype(np.float32) if "weight" in rows.columns else None
-    return Sample(matrix, rows["label"].to_numpy().astype(np.int8), weight)
 
 
 def _require(wanted: list[Month], cohorts: Cohorts, what: str) -> None:

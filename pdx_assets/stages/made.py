@@ -63,8 +63,8 @@ def keep_window(ws: Workspace, strategy: str, production: Month, manifest: Mappi
     for part in ("development", "otv"):
         if manifest[part] is None:
             continue
-        # Of partly observed cohorts it is the events that count: how long a loan was seen follows from the month.
-        rows = {Month.parse(r["cohort"]): r.get("events_sha256", r["labels_sha256"]) for r in manifest[part]["months"]}
+        # Of partly observed cohorts it is who turned bad: how long a loan was seen follows from the month.
+        rows = {Month.parse(r["cohort"]): r.get("bads_sha256", r["labels_sha256"]) for r in manifest[part]["months"]}
         parts[part] = window_part({c: (_digest(ws, "clean_features", c), sha) for c, sha in rows.items()})
     names = {"development": f"development_{strategy}", "otv": "otv"}
     digest = made_from(f"window_{strategy}", {(names[part], production): sha for part, sha in parts.items()})

@@ -56,7 +56,7 @@ def _loans(tape: StagedTape, cohort: Month) -> str:
 
 
 def _all_contents(ws: Workspace, tape: StagedTape, declared: str) -> dict[Month, CohortContent]:
-    seen = "-events" if ws.spec.learns_from_immature else ""
+    seen = "-bads" if ws.spec.learns_from_immature else ""
     path = tape.folder / f"contents-{CONTENTS_VERSION}{seen}-{declared[:16]}.json"
     if not path.exists():
         with ws.only_one("contents"):

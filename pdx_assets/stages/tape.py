@@ -15,7 +15,7 @@ from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.outcomes import label_rows, outcome_events, require_horizon
 from pdx_assets.risk.tape import CohortRows, StagedTape, TapeSource, locate_tape, stage_tape
 from pdx_assets.risk.tape_clock import TapeOnDay, on_day
-from pdx_assets.risk.tape_contents import CohortContent, event_steps, label_steps, loans_sha256
+from pdx_assets.risk.tape_contents import CohortContent, bad_steps, label_steps, loans_sha256
 from pdx_assets.stages.made import TAPE_VERSION, banned, keep_cohort, loans_of
 from pdx_assets.stages.workspace import Workspace
 
@@ -143,7 +143,7 @@ def outcomes(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
     tape = open_tape(ws)
     events = outcome_events(ws.spec, loans, tape.cohort(cohort).performance, tape.as_of)
     rows = label_rows(ws.spec, cohort, loans, events, tape.as_of)
-    seen = event_steps(events) if ws.spec.learns_from_immature else ()
+    seen = bad_steps(ws.spec, events) if ws.spec.learns_from_immature else ()
     keep_cohort(ws, "outcomes", cohort, events, CohortContent(loans_of(ws, cohort), label_steps(rows), seen))
     return events
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -23,7 +23,7 @@ ON = date(2016, 7, 1)
 def panel_spec(**label: object) -> PortfolioSpec:
     panel = {"path": "x", "status": "state"}
     tape = {"path": "x", "first_cohort": "2015-01", "performance": panel}
-    return spec(label=PANEL_LABEL | label, tape=tape)
+    return spec(label=PANEL_LABEL | label, tape=tape, windows={"gap": 14})
 
 
 def loans(*originated: date) -> pl.DataFrame:
@@ -159,3 +159,48 @@ def test_partly_observed_cohorts_recover_the_whole_horizon() -> None:
         weighed = np.average(bad[group], weights=weight[group])
         assert weighed == pytest.approx(truth, rel=0.03)
         assert bad[group].mean() < 0.7 * truth
+
+
+def test_who_turned_bad_in_a_month_not_reported_whole_has_stood_until_then() -> None:
+    """Delay 45 days: on 1 July May is not told of whole, and a bad of 10 May is known already.
+
+    Good loans cannot be seen in May; if bads were, the youngest cohorts would be all bad.
+    """
+    born, early = date(2016, 1, 20), date(2016, 5, 10)
+    known = early + timedelta(days=45)
+    found = standing(
+        panel_spec(reporting_delay_days=45),
+        loans(born, born, date(2016, 5, 2)),
+        events(
+            ("2016-01", "0", "dpd90", early, known, None),
+            ("2016-01", "1", "dpd90", date(2016, 4, 30), date(2016, 6, 14), None),
+            ("2016-05", "2", "dpd90", early, known, None),
+        ),
+        on=ON,
+    )
+    assert found.sort("loan_id").select("bad", "month").rows() == [(False, 3), (True, 3), (False, 0)]
+
+
+@pytest.mark.parametrize("delay", [0, 45])
+def test_a_reporting_delay_moves_no_bad_rate(delay: int) -> None:
+    """Loans of one constant hazard, turning bad on any day: weighted, their rate is that of the whole horizon."""
+    rng, rate = np.random.default_rng(3), 0.12
+    turned, born = [], []
+    for i in range(24_000):
+        # Six cohorts of complete age and six young ones.
+        born.append(date(2014, 7 + i % 6, 1) if i % 12 < 6 else date(2016, 1 + i % 6, 1))
+        turned.append(born[-1] + timedelta(days=int(rng.exponential(365 / -np.log(1 - rate)))))
+    some = loans(*born)
+    told = events(
+        *(
+            (f"{b:%Y-%m}", str(i), "dpd90", t, t + timedelta(days=delay), None)
+            for i, (b, t) in enumerate(zip(born, turned, strict=True))
+        )
+    )
+    stood = standing(panel_spec(reporting_delay_days=delay), some, told, on=ON)
+    bad, month = stood["bad"].to_numpy(), stood["month"].to_numpy()
+    weight = exposure(bad, month, clock(bad, month, 12))
+    young = stood["cohort"].to_numpy() >= "2016-01"
+    within = np.array([(t.year - b.year) * 12 + t.month - b.month <= 12 for b, t in zip(born, turned, strict=True)])
+    assert np.average(bad, weights=weight) == pytest.approx(within.mean(), rel=0.04)
+    assert np.average(bad[young], weights=weight[young]) == pytest.approx(within.mean(), rel=0.1)
