@@ -16,6 +16,7 @@ from pdx_assets.stages.decision import fresh, propose
 from pdx_assets.stages.governance import events
 from pdx_assets.stages.production import realized_metrics
 from pdx_assets.stages.record import MAIN_BRANCH, decisions
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.windows import window
 from pdx_assets.stages.workspace import Workspace
 
@@ -34,6 +35,7 @@ def redecide(ws: Workspace, branch: str, *, by: str, first: Month | None = None)
         DecisionError: the name is taken or not a name; main has no decision; the month is not one of main's.
         HomeError: inputs are missing, or older than the tables; all of them are named.
     """
+    require_unchanged(ws)
     _refuse_name(ws, branch)
     main = decisions(ws)
     months = [Month.parse(d["production_month"]) for d in main]

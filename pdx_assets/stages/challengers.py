@@ -24,6 +24,7 @@ from pdx_assets.risk.spec import PAPER_STRATEGIES, AlgorithmName, Strategy
 from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.windows import development, require_no_leaks, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
 
@@ -95,6 +96,7 @@ def tune_month(
     Args:
         last_attempt: record any failure of a library as well, rather than raise it for another try.
     """
+    require_unchanged(ws)
     anchor = anchor_of(ws, production)
     studies: dict[str, Any] = {}
     seconds = 0.0
@@ -186,6 +188,7 @@ def challenge(ws: Workspace, strategy: Strategy, algorithm: AlgorithmName, produ
     Raises:
         TrainingError: the model cannot be had; :func:`bury` then leaves the tombstone.
     """
+    require_unchanged(ws)
     month = trained_for(ws.spec, strategy, production)
     if strategy == "fixed_window" and (production != month or find_decision(ws, month)):
         # Trained once at p0: a tape revised since then must not make a new baseline.

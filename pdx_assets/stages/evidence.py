@@ -23,6 +23,7 @@ from pdx_assets.risk.windows import labelled
 from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
 from pdx_assets.stages.gates import gates_of
 from pdx_assets.stages.made import keep_record
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.scores import ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
 
@@ -47,6 +48,7 @@ def make_record(ws: Workspace, production: Month) -> tuple[dict[str, Any], float
         HomeError: cohorts or challengers are missing.
         DecisionError: a model learned from something that came after the cohort it is judged on began.
     """
+    require_unchanged(ws)
     on, found, seconds = decision_date(production), [], 0.0
     for month in evidence_months(ws.spec, production):
         models = models_as_of(ws, month)

@@ -16,6 +16,7 @@ from pdx_assets.risk.windows import in_time_validation
 from pdx_assets.stages.challengers import load_bundle
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.scores import ensure_scores, pds_and_weight
 from pdx_assets.stages.workspace import Workspace
 
@@ -42,6 +43,7 @@ def measure_drift(ws: Workspace, production: Month) -> dict[str, Any]:
     Raises:
         DecisionError: nobody is in charge of the month.
     """
+    require_unchanged(ws)
     digest, manifest = champion_and_window(ws, production)
     months = [Month.parse(m["cohort"]) for m in manifest["development"]["months"]]
     version = manifest["tables"]["clean_features"]

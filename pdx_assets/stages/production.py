@@ -16,6 +16,7 @@ from pdx_assets.stages.decision import measure, pointers
 from pdx_assets.stages.governance import events, overruled
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.scores import Scored, ensure_scores, read_scores
 from pdx_assets.stages.workspace import Workspace
 
@@ -30,6 +31,7 @@ def production_scores(ws: Workspace, production: Month) -> tuple[pl.DataFrame, d
         NotYetKnownError: the month's loans are not on the tape.
         DecisionError: nobody is in charge, or an event has overruled the decision.
     """
+    require_unchanged(ws)
     decision = _decision(ws, production)
     if overruled(ws, [decision], events(ws)):
         raise DecisionError(
@@ -75,6 +77,7 @@ def measure_production(ws: Workspace, production: Month) -> tuple[dict[str, Any]
     Raises:
         NotYetKnownError: p's own labels are not known yet.
     """
+    require_unchanged(ws)
     decision = _decision(ws, production)
     if not is_measurable(ws, production):
         raise NotYetKnownError(

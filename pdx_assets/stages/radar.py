@@ -23,6 +23,7 @@ from pdx_assets.risk.radar.track_record import MONTHS
 from pdx_assets.stages.made import keep_estimate
 from pdx_assets.stages.radar_loans import RadarLoans, champion, load, realized, reference_cohorts, seen_at
 from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.tape import open_tape
 from pdx_assets.stages.workspace import Workspace
 
@@ -45,6 +46,7 @@ def estimate_performance(ws: Workspace, production: Month, on: date | None = Non
         NotYetKnownError: the month has not ended, or its loans are not there.
         DecisionError: nobody is in charge of it.
     """
+    require_unchanged(ws)
     as_of = open_tape(ws).as_of
     day = min(on, as_of) if on else as_of
     spec = ws.spec

@@ -6,6 +6,7 @@ predict another thing, beside one another: that is another home's work.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pdx_assets.risk.calendar import Month
@@ -17,8 +18,13 @@ KIND, KEY = "rests_on", "decisions"
 
 
 def keep(ws: Workspace, production: Month) -> None:
-    """Keep what decisions rest on, with the first one of a home; later ones change nothing."""
-    ws.lake.create_document(KIND, KEY, {**_declared(ws), "since": str(production)})
+    """Keep what decisions rest on, with the first one of a home; later ones change nothing.
+
+    Raises:
+        HomeError: another process kept other declarations since :func:`require_unchanged`.
+    """
+    if not ws.lake.create_document(KIND, KEY, {**_declared(ws), "since": str(production)}):
+        require_unchanged(ws)
 
 
 def require_unchanged(ws: Workspace) -> None:
@@ -42,10 +48,11 @@ def changed_since(ws: Workspace) -> str | None:
     if kept is None:
         return None
     told, today = [], _declared(ws)
-    gone = [f for f in kept["features"] if f not in today["features"]]
-    new = [f for f in today["features"] if f not in kept["features"]]
+    was, now = _kinds(kept["features"]), _kinds(today["features"])
+    gone, new = [f for f in was if f not in now], [f for f in now if f not in was]
     told += [f"features gone: {', '.join(gone)}"] if gone else []
     told += [f"new features: {', '.join(new)}"] if new else []
+    told += [f"{f} was a {was[f]} and is a {now[f]}" for f in was if f in now and was[f] != now[f]]
     before, after = _flat(kept["label"]), _flat(today["label"])
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
@@ -56,7 +63,12 @@ def changed_since(ws: Workspace) -> str | None:
 
 
 def _declared(ws: Workspace) -> dict[str, Any]:
-    return {"features": [*ws.spec.number_features, *ws.spec.category_features], "label": label_rule(ws.spec)}
+    features = {"numbers": ws.spec.number_features, "categories": ws.spec.category_features}
+    return {"features": features, "label": label_rule(ws.spec)}
+
+
+def _kinds(features: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {f: kind for kind, key in (("number", "numbers"), ("category", "categories")) for f in features[key]}
 
 
 def _flat(rule: dict[str, Any]) -> dict[str, Any]:

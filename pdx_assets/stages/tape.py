@@ -17,6 +17,7 @@ from pdx_assets.risk.tape import CohortRows, StagedTape, TapeSource, locate_tape
 from pdx_assets.risk.tape_clock import TapeOnDay, on_day
 from pdx_assets.risk.tape_contents import CohortContent, bad_steps, label_steps, loans_sha256
 from pdx_assets.stages.made import TAPE_VERSION, banned, keep_cohort, loans_of
+from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.workspace import Workspace
 
 
@@ -96,6 +97,7 @@ def raw_loans(ws: Workspace, cohort: Month) -> CohortRows:
     Raises:
         NotYetKnownError: the tape has no such cohort (yet).
     """
+    require_unchanged(ws)
     tape = open_tape(ws)
     if cohort not in tape.cohorts:
         raise NotYetKnownError(
@@ -128,6 +130,7 @@ def blocking_failures(rows: CohortRows) -> list[str]:
 
 def features(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
     """What was known at application time, one row a loan."""
+    require_unchanged(ws)
     rows = clean_features(ws.spec, loans)
     keep_cohort(ws, "clean_features", cohort, rows, CohortContent(loans_of(ws, cohort)))
     return rows
@@ -139,6 +142,7 @@ def outcomes(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
     Raises:
         SpecError: the label's horizon ends before the loans can be past due.
     """
+    require_unchanged(ws)
     require_horizon(ws.spec, loans)
     tape = open_tape(ws)
     events = outcome_events(ws.spec, loans, tape.cohort(cohort).performance, tape.as_of)
@@ -150,6 +154,7 @@ def outcomes(ws: Workspace, cohort: Month, loans: pl.DataFrame) -> pl.DataFrame:
 
 def labels(ws: Workspace, cohort: Month, loans: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """The cohort's label rows; null and 'unknown' until the horizon has passed on the tape."""
+    require_unchanged(ws)
     rows = label_rows(ws.spec, cohort, loans, events, open_tape(ws).as_of)
     keep_cohort(ws, "labels", cohort, rows, CohortContent(loans_of(ws, cohort), label_steps(rows)))
     return rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,23 @@ from typer.testing import CliRunner
 from pdx_assets import cli
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
-from pdx_assets.stages import rests_on
+from pdx_assets.stages import rests_on, tape
+from pdx_assets.stages.branches import redecide
+from pdx_assets.stages.challengers import challenge, tune_month
 from pdx_assets.stages.decision import decide
+from pdx_assets.stages.evidence import make_record
 from pdx_assets.stages.maturity import wanted_today
+from pdx_assets.stages.monitoring import measure_drift
+from pdx_assets.stages.production import measure_production, production_scores
+from pdx_assets.stages.radar import estimate_performance
 from pdx_assets.stages.windows import make_window
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 from pdx_assets_tests.stored_results import keep_results
 
 P0 = Month(2022, 7)
+BAN = {"banned": {"annual_income": "stated after the decision"}}
+LABEL = small_attributes()["label"] | {"definition": {"kind": "days_past_due", "threshold": 30}}
 
 
 def changed(**changes: Any) -> Workspace:
@@ -37,7 +47,7 @@ def used(home: Path) -> Workspace:
 
 def test_a_feature_that_went_stops_everything_before_any_work(used: Workspace) -> None:
     """A ban after the first champion failed after minutes: the old models lacked an input (CleaningError)."""
-    ws = changed(leaks={"banned": {"annual_income": "stated after the decision"}})
+    ws = changed(leaks=BAN)
     said = "when 2022-07 was decided: features gone: annual_income, amount_to_income"
     for ask in (
         lambda: make_window(ws, "fixed_window", P0),
@@ -52,9 +62,8 @@ def test_a_feature_that_went_stops_everything_before_any_work(used: Workspace) -
 
 def test_a_label_that_changed_is_named_key_by_key(used: Workspace) -> None:
     """Old decisions stood beside AUCs of another label, and nothing said so."""
-    label = small_attributes()["label"] | {"definition": {"kind": "days_past_due", "threshold": 30}}
     with pytest.raises(HomeError, match=r"label\.definition\.threshold was 90 and is 30"):
-        rests_on.require_unchanged(changed(label=label))
+        rests_on.require_unchanged(changed(label=LABEL))
 
 
 def test_what_may_be_added_may_be_added(used: Workspace) -> None:
@@ -63,7 +72,7 @@ def test_what_may_be_added_may_be_added(used: Workspace) -> None:
 
 
 def test_before_the_first_decision_everything_may_change(home: Path) -> None:
-    ws = changed(leaks={"banned": {"annual_income": "stated after the decision"}})
+    ws = changed(leaks=BAN)
     rests_on.require_unchanged(ws)
     rests_on.keep(ws, P0)
     with pytest.raises(HomeError, match="new features: annual_income, amount_to_income"):
@@ -71,7 +80,7 @@ def test_before_the_first_decision_everything_may_change(home: Path) -> None:
 
 
 def test_the_commands_refuse_or_warn(used: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    attributes = small_attributes(leaks={"banned": {"annual_income": "stated after the decision"}})
+    attributes = small_attributes(leaks=BAN)
     defs = tmp_path / "defs"
     (defs / "small").mkdir(parents=True)
     declared = {"type": "pdx_assets.Portfolio", "attributes": attributes}
@@ -86,3 +95,68 @@ def test_the_commands_refuse_or_warn(used: Workspace, tmp_path: Path, monkeypatc
     assert shown.exit_code == 0
     assert "features gone: annual_income" in shown.stderr
     assert "made under the earlier declarations" in shown.stderr
+
+
+def test_a_feature_of_another_kind_is_another_feature(used: Workspace) -> None:
+    columns = small_attributes()["columns"]
+    columns["region"] |= {"dtype": "number", "unit": "code"}
+    with pytest.raises(HomeError, match="region was a category and is a number"):
+        rests_on.require_unchanged(changed(columns=columns))
+
+
+def test_whoever_decides_second_goes_by_what_the_first_kept(used: Workspace) -> None:
+    with pytest.raises(HomeError, match="features gone: annual_income"):
+        rests_on.keep(changed(leaks=BAN), P0)
+    assert rests_on.changed_since(used) is None
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+STEPS: dict[str, Callable[[Workspace], object]] = {
+    "wanted_today": wanted_today,
+    "raw_loans": lambda ws: tape.raw_loans(ws, P0),
+    "make_window": lambda ws: make_window(ws, "fixed_window", P0),
+    "tune_month": lambda ws: tune_month(ws, "xgboost", P0),
+    "challenge": lambda ws: challenge(ws, "rolling_window", "xgboost", P0 + 1),
+    "make_record": lambda ws: make_record(ws, P0),
+    "decide": lambda ws: decide(ws, P0 + 3),
+    "redecide": lambda ws: redecide(ws, "again", by="ann"),
+    "production_scores": lambda ws: production_scores(ws, P0),
+    "measure_production": lambda ws: measure_production(ws, P0),
+    "measure_drift": lambda ws: measure_drift(ws, P0),
+    "estimate_performance": lambda ws: estimate_performance(ws, P0),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"leaks": BAN}, "features gone: annual_income, amount_to_income"),
+        ({"use_price": True}, "new features: annual_rate"),
+        ({"label": LABEL}, "label.definition.threshold was 90 and is 30"),
+    ],
+    ids=["ban", "price", "label"],
+)
+def test_a_home_that_has_run_is_left_as_it_is(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    shutil.copytree(finished.settings.home, tmp_path / "home")
+    monkeypatch.setenv("PDX_HOME", str(tmp_path / "home"))
+    rests_on.require_unchanged(changed())
+    before = files(tmp_path / "home")
+    defs = tmp_path / "defs" / "small"
+    defs.mkdir(parents=True)
+    declared = {"type": "pdx_assets.Portfolio", "attributes": small_attributes(**changes)}
+    (defs / "defs.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+    monkeypatch.setattr(cli, "DEFS", tmp_path / "defs")
+    for command in ("run", "replay"):
+        error = CliRunner().invoke(cli.app, [command, "small"]).exception
+        assert isinstance(error, HomeError) and said in str(error), command
+        assert "when 2022-07 was decided" in str(error)
+    for name, step in STEPS.items():
+        with pytest.raises(HomeError) as refused:
+            step(changed(**changes))
+        assert said in str(refused.value), name
+    assert files(tmp_path / "home") == before
