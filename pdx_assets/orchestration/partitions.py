@@ -9,6 +9,7 @@ import dagster as dg
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
+from pdx_assets.risk.windows import known_cohorts
 
 
 def cohort_months(spec: PortfolioSpec) -> dg.TimeWindowPartitionsDefinition:
@@ -43,8 +44,15 @@ def window_edge(spec: PortfolioSpec, strategy: str) -> dg.TimeWindowPartitionMap
     """Development and OTV cohorts of a strategy; growing and fixed windows reach back to the tape's start."""
     plan = spec.windows
     first = -(plan.gap + plan.otv + plan.development) if strategy == "rolling_window" else -_all_so_far(spec)
-    # Known cohorts may be younger than OTV's last: the plan's gap is at least the horizon.
-    return shifted(first, -(plan.gap + 1) if strategy in PAPER_STRATEGIES else -1)
+    if strategy in PAPER_STRATEGIES:
+        return shifted(first, -(plan.gap + 1))
+    return shifted(first, -1 if strategy == "immature_cohorts" else -_youngest_known(spec))
+
+
+def _youngest_known(spec: PortfolioSpec) -> int:
+    """Periods back to the youngest cohort that a decision date can know, at any time of the year."""
+    months = spec.periods.span(spec.p0, spec.periods.shift(spec.p0, 47))
+    return min(len(spec.periods.span(known_cohorts(spec, p)[-1], p)) - 1 for p in months)
 
 
 def _all_so_far(spec: PortfolioSpec) -> int:

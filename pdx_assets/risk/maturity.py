@@ -68,7 +68,7 @@ class Wanted:
 
 
 def decidable_months(spec: PortfolioSpec, cohorts: tuple[Month, ...], as_of: date, today: date) -> tuple[Month, ...]:
-    """Production months that can be decided: they have begun, and their OTV labels are known.
+    """Production months that can be decided: they have begun, their OTV labels are known, their cohorts are there.
 
     Args:
         cohorts: those on the tape, in order.
@@ -76,13 +76,14 @@ def decidable_months(spec: PortfolioSpec, cohorts: tuple[Month, ...], as_of: dat
     """
     if not cohorts:
         return ()
-    # Who learns up to the decision date needs the month before it.
-    reach = 1 if any(s not in PAPER_STRATEGIES for s in spec.strategies) else spec.windows.gap + 1
-    last = spec.periods.shift(cohorts[-1], reach)
+    beyond = [s for s in spec.strategies if s not in PAPER_STRATEGIES]
     return tuple(
         p
-        for p in spec.periods.span(spec.p0, last)
-        if spec.known_on(otv_months(spec, p)[-1]) <= as_of and decision_date(p) <= today
+        for p in spec.periods.span(spec.p0, spec.periods.shift(cohorts[-1], spec.windows.gap + 1))
+        if spec.known_on(otv_months(spec, p)[-1]) <= as_of
+        and decision_date(p) <= today
+        # Who learns up to the decision date needs cohorts later than OTV's.
+        and all(development_months(spec, s, p)[-1] <= cohorts[-1] for s in beyond)
     )
 
 

@@ -18,6 +18,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec import PortfolioSpec, TwoWheelerTwin
 from pdx_assets.stages.challengers import learned_from, load_bundle
 from pdx_assets.stages.record import find_decision
+from pdx_assets.stages.windows import window
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.orchestration.conftest import home_at
 
@@ -90,7 +91,7 @@ def test_the_bank_holds_outliers_where_train_says(own_home: Path) -> None:
     assert {"fico_score_diff", "normalized_fico_score", "debt_to_income_ratio", "credit_to_income_ratio"} <= inputs
     assert "customer_id" not in inputs and "default" not in inputs
 
-    train = learned_from(ws, "fixed_window", p0).train.matrix
+    train = learned_from(ws, window(ws, "fixed_window", p0)).train.matrix
     bounds = bundle.manifest["preprocessing"]["bounds"]
     assert set(bounds) == set(ws.spec.outliers)
     for name, rule in ws.spec.outliers.items():

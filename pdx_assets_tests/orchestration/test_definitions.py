@@ -11,9 +11,11 @@ from dagster.components.core.component_tree import ComponentTree
 
 import pdx_assets
 from pdx_assets.definitions import build_definitions, defs
+from pdx_assets.orchestration.partitions import window_edge
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.windows import development_months, otv_months
+from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 
 DEFS = Path(pdx_assets.__file__).parent / "defs"
 
@@ -105,3 +107,24 @@ def test_a_wrong_yaml_fails_with_file_line_and_expectation(tmp_path: Path, monke
     assert f"defs.yaml:{line}" in said
     assert "windows.development" in said
     assert "valid integer" in said
+
+
+@pytest.mark.parametrize("delay", [0, 30])
+def test_edges_of_strategies_beyond_the_paper_reach_what_is_seen_and_no_further(delay: int) -> None:
+    """With a reporting delay the youngest known cohort is one older in some months than in others."""
+    strategies = ["fixed_window", "all_known", "immature_cohorts"]
+    label = small_attributes()["label"] | {"reporting_delay_days": delay}
+    plan = {"development": 4, "otv": 2, "gap": 14, "first_production": "2022-09"}
+    spec = small_spec(strategies=strategies, label=label, windows=plan)
+    months = [spec.p0 + i for i in range(24)]
+    for strategy in strategies[1:]:
+        edge = window_edge(spec, strategy)
+        reach = [(development_months(spec, strategy, p)[-1].ordinal - p.ordinal) for p in months]
+        assert edge.end_offset == max(reach)
+    graph = build_definitions(spec).resolve_asset_graph()
+    parents = {s: graph.get(dg.AssetKey([spec.name, f"window_{s}"])).parent_keys for s in strategies}
+    layers = {s: {key.path[-1] for key in keys} for s, keys in parents.items()}
+    assert layers["all_known"] == layers["fixed_window"] == {"clean_features", "labels"}
+    assert layers["immature_cohorts"] == {"clean_features", "labels", "outcomes", "raw_loans"}
+    scored = {key.path[-1] for key in graph.get(dg.AssetKey([spec.name, "otv_scores"])).parent_keys}
+    assert not {name for name in scored if "all_known" in name or "immature" in name}

@@ -30,7 +30,7 @@ from pdx_assets.stages.challengers import learned_from
 from pdx_assets.stages.leaks import JUDGEMENTS, current_rows
 from pdx_assets.stages.made import method
 from pdx_assets.stages.tape import open_tape
-from pdx_assets.stages.windows import make_window
+from pdx_assets.stages.windows import make_window, window, window_or_make
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 
@@ -97,7 +97,7 @@ def test_open_flags_stop_training_until_each_is_accepted_or_banned(home: Path, m
     assert len(looked) == 23 and {r["feature"] for r in looked if r["status"] == "open"} == set(OPEN)
     assert ws.lake.find_document("window_fixed_window", str(P0)) is None, "nothing can be trained on it"
     with pytest.raises(LeakError, match="outcome_flag"):
-        learned_from(ws, "fixed_window", P0)
+        learned_from(ws, window_or_make(ws, "fixed_window", P0))
 
     # A later month is judged on the first window, whichever is asked for first; and only once.
     monkeypatch.setattr(sentinel, "judged", lambda *_, **__: pytest.fail("judged again"))
@@ -125,7 +125,7 @@ def test_open_flags_stop_training_until_each_is_accepted_or_banned(home: Path, m
     assert len(shown["Leaks: every feature alone"].records) == 21
     lineage = shown["dagster/column_lineage"].value.deps_by_column
     assert lineage["term_months"][0].asset_key == dg.AssetKey(["small", "clean_features"])
-    assert learned_from(ws, "fixed_window", P0).train.label.sum() > 0
+    assert learned_from(ws, window(ws, "fixed_window", P0)).train.label.sum() > 0
 
 
 def _manifest(ws: Workspace) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_a_window_made_before_its_features_were_judged_teaches_nothing(home: Pat
     make_window(ws, "fixed_window", P0)
     undecided = workspace(leaking())
     with pytest.raises(LeakError):
-        learned_from(undecided, "fixed_window", P0)
+        learned_from(undecided, window(undecided, "fixed_window", P0))
 
 
 def test_the_tape_alone_gives_the_judgement_that_stops_training(home: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_large_book_is_judged_on_an_even_share_of_borrowers(home: Path, monkey
     read(ws)
     monkeypatch.setattr(on_tape, "MOST_LOANS", 700)
     with pytest.raises(LeakError, match="outcome_flag"):
-        make_window(ws, "fixed_window", P0)
+        learned_from(ws, window_or_make(ws, "fixed_window", P0))
     (key,) = ws.lake.keys(JUDGEMENTS)
     assert 550 < ws.lake.get_document(JUDGEMENTS, key)["loans"] < 850
 

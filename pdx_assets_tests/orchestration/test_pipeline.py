@@ -31,7 +31,7 @@ from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import CohortRows
 from pdx_assets.risk.tape_accounting import RowAccounting
 from pdx_assets.risk.windows import identity
-from pdx_assets.stages import challengers
+from pdx_assets.stages import challengers, windows
 from pdx_assets.stages.experiment import experiment
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import decisions
@@ -321,8 +321,9 @@ def test_a_study_takes_no_more_loans_than_its_profile_says_and_challengers_take_
     finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 600
-    sampled = challengers.learned_from(finished, "fixed_window", finished.spec.p0, most=most)
-    whole = challengers.learned_from(finished, "fixed_window", finished.spec.p0)
+    manifest = windows.window(finished, "fixed_window", finished.spec.p0)
+    sampled = challengers.learned_from(finished, manifest, most=most)
+    whole = challengers.learned_from(finished, manifest)
     assert 0.95 * most < len(sampled.train) + len(sampled.itv) <= most < len(whole.train)
     for side in ("train", "itv"):
         some, all_ = (

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.exposure import bads_sha256, standing
 from pdx_assets.risk.lineage import Lineage, Method, cohort_made_from
+from pdx_assets.risk.maturity import decidable_months
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent, as_document, bad_steps, from_document
 from pdx_assets_tests.risk.test_exposure import events
@@ -21,11 +22,12 @@ from pdx_assets_tests.small_portfolio import small_spec
 FIRST, P0 = Month(2021, 1), Month(2022, 7)
 MONTHS = 24
 BORN = date(2021, 3, 9)
+BEYOND = ("all_known", "immature_cohorts")
 
 
 @lru_cache(maxsize=1)
 def spec() -> PortfolioSpec:
-    strategies = ["fixed_window", "rolling_window", "all_known", "immature_cohorts"]
+    strategies = ["fixed_window", "rolling_window", *BEYOND]
     return small_spec(algorithms=["logistic_regression"], strategies=strategies)
 
 
@@ -75,6 +77,20 @@ def test_time_makes_no_window_stale(month: int, days: int) -> None:
     then, later = decision_date(p), decision_date(p) + timedelta(days=days)
     for asset in ("window_immature_cohorts", "window_all_known", "challenger_immature_cohorts_logistic_regression"):
         assert lineage(tape(), then).of(asset, p) == lineage(tape(), later).of(asset, p)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(18, 40), st.sampled_from([(), ("all_known",), ("immature_cohorts",), ("all_known", "immature_cohorts")])
+)
+def test_a_month_is_decided_once_the_cohorts_of_all_its_windows_are_there(length: int, beyond: tuple[str, ...]) -> None:
+    """H 12, G 12: with all_known nothing is needed that OTV does not need; immature cohorts need the month before."""
+    of_these = small_spec(strategies=["fixed_window", "rolling_window", *beyond])
+    cohorts = tuple(FIRST + i for i in range(length))
+    far = date(2030, 1, 1)
+    found = decidable_months(of_these, cohorts, far, far)
+    reach = 1 if "immature_cohorts" in beyond else 13
+    assert found == of_these.periods.span(P0, cohorts[-1] + reach)
 
 
 told = st.tuples(
