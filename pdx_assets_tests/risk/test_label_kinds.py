@@ -209,8 +209,9 @@ def test_a_horizon_that_ends_before_loans_can_be_late_is_refused() -> None:
     of = portfolio(REPAYMENT | {"threshold": 30}, horizon_months=2)
     short, long_ = {"due": "2016-02-10"}, {"due": "2016-04-10"}
     require_horizon(of, loans(*[short] * 99, long_))
-    with pytest.raises(SpecError, match="horizon_months is 2, but 3% of the loans of 2016-01") as told:
-        require_horizon(of, loans(*[short] * 97, *[long_] * 3))
+    require_horizon(of, loans(*[short] * 20, *[long_] * 4))
+    with pytest.raises(SpecError, match="horizon_months is 2, but 6% of the loans of 2016-01") as told:
+        require_horizon(of, loans(*[short] * 94, *[long_] * 6))
     assert told.value.expected == "horizon_months: 4 or more"
     require_horizon(portfolio(REPAYMENT | {"threshold": 30}, horizon_months=4), loans(*[long_] * 9))
 

@@ -11,6 +11,8 @@ from pdx_assets.risk.spec import PortfolioSpec, RepaymentDates
 
 MOST_DUE_LATER = 0.01
 """Share of a cohort's loans that may come due too late for the label: stray terms, not the product's."""
+FEWEST_DUE_LATER = 5
+"""With fewer such loans a small cohort says nothing of the product."""
 
 
 def from_repayment(spec: PortfolioSpec, rule: RepaymentDates, loans: pl.DataFrame) -> pl.DataFrame:
@@ -41,15 +43,16 @@ def require_horizon(spec: PortfolioSpec, loans: pl.DataFrame) -> None:
     A bad rate of 15.5 % instead of 20 % came of a horizon of 2 months on loans of up to 90 days.
 
     Raises:
-        SpecError: more than 1 % of the loans come due so late.
+        SpecError: more than 1 % of the loans, and at least five, come due so late.
     """
     rule, horizon = spec.label.definition, spec.label.horizon_months
     if horizon is None or not isinstance(rule, RepaymentDates):
         return
     late = months(due_days(spec, rule, loans).dt.offset_by(f"{rule.threshold}d"))
     needed = (late - months(days(spec, loans, spec.origination_column))).drop_nulls()
-    share = int((needed > horizon).sum()) / max(len(needed), 1)
-    if share <= MOST_DUE_LATER:
+    later = int((needed > horizon).sum())
+    share = later / max(len(needed), 1)
+    if share <= MOST_DUE_LATER or later < FEWEST_DUE_LATER:
         return
     # The longest term but for stray ones.
     enough = int(needed.quantile(1 - MOST_DUE_LATER, "higher") or horizon)
