@@ -157,8 +157,9 @@ class _Outcomes:
                 if d["champion"] is not None and d["production_month"] in self.cohorts:
                     wanted.setdefault(d["production_month"], {})[d["champion"]["bundle_sha256"]] = None
         for key, digests in sorted(wanted.items()):
-            ensure_scores(self.ws, digests, self.cohorts[key]).require_all()
-            scores = read_scores(self.ws, digests, self.cohorts[key])
+            # A damaged model's months count as not measured: the other policies still have theirs.
+            damaged = ensure_scores(self.ws, digests, self.cohorts[key]).failed
+            scores = read_scores(self.ws, [d for d in digests if d not in damaged], self.cohorts[key])
             loans = realized(self.ws, Month.parse(key)).sort("loan_id")
             self.loans[key] = loans
             for (digest,), part in scores.partition_by("bundle_sha256", as_dict=True).items():
