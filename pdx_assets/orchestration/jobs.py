@@ -38,7 +38,7 @@ def jobs(spec: PortfolioSpec) -> list[dg.UnresolvedAssetJobDefinition]:
     texts = {
         "cohort": "Read one cohort month: raw loans, features, outcomes, labels.",
         "decide": "Decide one production month: windows, studies, challengers, OTV scores, champion, its scores.",
-        "measure": "Measure one production month: realized performance once labels are known, and drift.",
+        "measure": "Measure one production month: drift, expected performance, and realized once labels are known.",
         "report": "Write the drift report of one production month (Evidently, HTML).",
         "overview": "Draw the portfolio's pages anew: every champion so far, the paper's tables, other policies.",
     }

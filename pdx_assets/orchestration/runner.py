@@ -31,11 +31,10 @@ from pdx_assets.orchestration.study import study_op
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError, PdxError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.lineage import before
 from pdx_assets.risk.maturity import decidable_months, is_measurable
 from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
-from pdx_assets.risk.windows import development_months, otv_months
+from pdx_assets.risk.windows import development_months, earlier_cohorts, otv_months
 from pdx_assets.stages import governance, tape
 from pdx_assets.stages.as_of import evidence_months
 from pdx_assets.stages.blends import BLEND_VERSION
@@ -54,7 +53,7 @@ _OWN = re.compile(r"^pdx_assets\.risk\.errors\.\w+: ")
 
 @dataclass(frozen=True)
 class Task:
-    """One Dagster run of one partition: some assets, or one study ahead of them."""
+    """One Dagster run of one partition: some assets, one study ahead of them, or the models as of a month before p0."""
 
     key: str
     stage: Stage
@@ -90,7 +89,7 @@ def plan(ws: Workspace, months: tuple[Month, ...], *, reports: bool = False) -> 
         m for p in months for s in spec.strategies for m in (*development_months(spec, s, p), *otv_months(spec, p))
     }
     if spec.decision.evidence is not None:
-        wanted |= {m for p in months for m in before(spec, p)}
+        wanted |= {m for p in months for m in earlier_cohorts(spec, p)}
     cohorts = tape.pending(ws, tuple(sorted(wanted | set(months))))
     layers = ("raw_loans", "clean_features", "outcomes", "labels")
     tasks = [Task(f"cohort {c}", "cohort", "cohort", c, layers) for c in cohorts]
@@ -145,11 +144,12 @@ def _month_tasks(
     if spec.decision.evidence is not None:
         assets = ("otv_scores", "recipe_record", "champion")
         as_of = [m for m in evidence_months(spec, p) if m < spec.p0]
-        if p == spec.p0:
-            yield from _as_of_tasks(ws, as_of, read)
-        # Each later month needs one more; the first month's are all that a tape reaches back to.
-        elif as_of and (newest := as_of[-1:]) and newest[0] not in evidence_months(spec, spec.periods.shift(p, -1)):
-            yield from _as_of_tasks(ws, newest, read)
+        earlier = evidence_months(spec, spec.periods.shift(p, -1)) if p > spec.p0 else ()
+        for month in as_of:
+            if month not in earlier:
+                # The first one runs the studies; at once, each would wait for the same.
+                first = read | ({f"as_of {as_of[0]}"} - {f"as_of {month}"})
+                yield Task(f"as_of {month}", "study", "study", spec.p0, (), first, as_of=month)
         needs |= {f"as_of {m}" for m in as_of}
     yield Task(f"decide {p}", "decide", "decide", p, assets, frozenset(needs))
     if on_tape:
@@ -163,15 +163,6 @@ def _month_tasks(
     if on_tape and measurable:
         assets = ("production_performance",)
         yield Task(f"performance {p}", "measure", "measure", p, assets, frozenset({f"decide {p}"}))
-
-
-def _as_of_tasks(ws: Workspace, months: list[Month], read: frozenset[str]) -> Iterator[Task]:
-    """Models as of months before p0, ahead of the record that shows what they were worth."""
-    first = Month.parse(ws.spec.decision.evidence.first_month) if ws.spec.decision.evidence else ws.spec.p0
-    for month in months:
-        # The first one runs the studies; at once, each would wait for the same.
-        needs = read | ({f"as_of {first}"} if month != first else set())
-        yield Task(f"as_of {month}", "study", "study", ws.spec.p0, (), frozenset(needs), as_of=month)
 
 
 def is_done(ws: Workspace, task: Task) -> bool:

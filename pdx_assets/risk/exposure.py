@@ -37,8 +37,12 @@ LOAN = ["cohort", "loan_id"]
 def months_seen(originated: Month, on: date, reporting_delay_days: int = 0) -> int:
     """Whole months on book whose events were reported by a day: the last *k* with the end of month
     ``originated`` + *k*, plus the delay, on or before it; 0 when not even the first was."""
-    last = Month.of(on - timedelta(days=reporting_delay_days) + timedelta(days=1)) - 1
-    return max(last.ordinal - originated.ordinal, 0)
+    return max(last_reported(on, reporting_delay_days).ordinal - originated.ordinal, 0)
+
+
+def last_reported(on: date, reporting_delay_days: int = 0) -> Month:
+    """The last month whose events were all reported by a day."""
+    return Month.of(on - timedelta(days=reporting_delay_days) + timedelta(days=1)) - 1
 
 
 def seen_events(events: pl.DataFrame, on: date) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import FirewallError, TrainingError
-from pdx_assets.risk.exposure import LOAN, bads_sha256, clock, exposure, seen_events, standing
+from pdx_assets.risk.exposure import LOAN, bads_sha256, clock, exposure, last_reported, seen_events, standing
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 
@@ -161,7 +161,7 @@ def _clock(spec: PortfolioSpec, rows: pl.DataFrame) -> list[float] | None:
 
 def _last_day(spec: PortfolioSpec, events: pl.DataFrame, on: date) -> date:
     """The last day anything was learned of: that a loan still stood is learned too."""
-    delay = timedelta(days=spec.label.reporting_delay_days)
-    reported = (Month.of(on - delay + timedelta(days=1)) - 1).last_day + delay
+    delay = spec.label.reporting_delay_days
+    reported = last_reported(on, delay).last_day + timedelta(days=delay)
     known: date | None = seen_events(events, on)["known_from"].max()  # type: ignore[assignment]
     return max(reported, known) if known else reported

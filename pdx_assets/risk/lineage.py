@@ -17,7 +17,7 @@ from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
-from pdx_assets.risk.windows import development_months, labels_day, otv_months, trained_for
+from pdx_assets.risk.windows import development_months, earlier_cohorts, labels_day, otv_months, trained_for
 
 Part = tuple[str, Month]
 
@@ -111,11 +111,6 @@ def sources(method: Method, asset: str, production: Month) -> tuple[Part, ...]:
     return (("clean_features", p),)
 
 
-def before(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
-    """Every cohort before a production month: what ``seen`` of it, all that its decision date knows, is made of."""
-    return spec.periods.span(spec.first_cohort, spec.periods.shift(production, -1))
-
-
 def _study(method: Method, strategy: str, production: Month) -> Part:
     anchor = method.anchor(production)
     # The fixed window is studied at p0 once, and at p0 the paper's strategies coincide.
@@ -182,7 +177,7 @@ class Lineage:
         if asset == "otv":
             return self._window(otv_months(spec, month), month)
         if asset == "seen":
-            return self._window(before(spec, month), month)
+            return self._window(earlier_cohorts(spec, month), month)
         for strategy in spec.strategies:
             if asset == f"development_{strategy}":
                 cohorts = development_months(spec, strategy, month)

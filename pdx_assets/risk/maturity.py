@@ -13,11 +13,11 @@ from typing import Literal
 
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage, Method, Part, before, made_from, sources
+from pdx_assets.risk.lineage import COHORT_ASSETS, Lineage, Method, Part, made_from, sources
 from pdx_assets.risk.radar.ages import reached
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.risk.tape_contents import CohortContent
-from pdx_assets.risk.windows import development_months, otv_months
+from pdx_assets.risk.windows import development_months, earlier_cohorts, otv_months
 
 Job = Literal["cohort", "decide", "measure", "report", "overview"]
 Run = tuple[Job, Month]
@@ -181,7 +181,7 @@ def _months(method: Method, decidable: tuple[Month, ...], lineage: Lineage, made
             continue
         cohorts = {*otv_months(spec, p), p}
         if spec.decision.evidence is not None:
-            cohorts |= set(before(spec, p))
+            cohorts |= set(earlier_cohorts(spec, p))
         for strategy in spec.strategies:
             cohorts |= {*development_months(spec, strategy, p), *development_months(spec, strategy, method.anchor(p))}
         if is_new:

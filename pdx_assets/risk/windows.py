@@ -67,7 +67,7 @@ def development_months(spec: PortfolioSpec, strategy: Strategy, production: Mont
     """The development window of a strategy, every bound inclusive (design, section 2)."""
     plan, shift = spec.windows, spec.periods.shift
     if strategy == "immature_cohorts":
-        return spec.periods.span(spec.first_cohort, shift(production, -1))
+        return earlier_cohorts(spec, production)
     if strategy == "all_known":
         return known_cohorts(spec, production)
     first = shift(spec.p0, -(plan.gap + plan.otv + plan.development))
@@ -79,10 +79,14 @@ def development_months(spec: PortfolioSpec, strategy: Strategy, production: Mont
     return spec.periods.span(first, last)
 
 
+def earlier_cohorts(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
+    """Every cohort from the tape's first to the one before a production month."""
+    return spec.periods.span(spec.first_cohort, spec.periods.shift(production, -1))
+
+
 def known_cohorts(spec: PortfolioSpec, production: Month) -> tuple[Month, ...]:
-    """Every cohort from the tape's first whose labels are known on the decision date."""
-    before = spec.periods.span(spec.first_cohort, spec.periods.shift(production, -1))
-    return tuple(c for c in before if spec.known_on(c) <= decision_date(production))
+    """Those earlier cohorts whose labels are known on the decision date."""
+    return tuple(c for c in earlier_cohorts(spec, production) if spec.known_on(c) <= decision_date(production))
 
 
 def as_of_months(spec: PortfolioSpec, strategy: Strategy, month: Month) -> tuple[Month, ...]:

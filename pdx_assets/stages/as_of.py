@@ -15,6 +15,7 @@ from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import HomeError, TooEarlyError, TrainingError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import AlgorithmName, PortfolioSpec, Strategy
+from pdx_assets.risk.windows import earlier_cohorts
 from pdx_assets.stages.blends import blend
 from pdx_assets.stages.challengers import Trained, find_pointer, model_of, study_on
 from pdx_assets.stages.windows import as_of_window
@@ -136,7 +137,7 @@ def models_as_of(ws: Workspace, month: Month) -> AsOf:
 
 def _key(ws: Workspace, month: Month) -> str:
     """What models before p0 are made from: the tables of the cohorts before, the declarations, profile and seed."""
-    earlier = ws.spec.periods.span(ws.spec.first_cohort, ws.spec.periods.shift(month, -1))
+    earlier = earlier_cohorts(ws.spec, month)
     tables = {}
     for table in ("clean_features", "labels", "outcomes"):
         held = ws.lake.contents(table)

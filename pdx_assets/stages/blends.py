@@ -76,12 +76,7 @@ def blend(
         "code": {"blend": BLEND_VERSION, **{name: version(name) for name in LIBRARIES}},
     }
     key = document_sha256(what)
-    found = ws.lake.find_document("trained", key)
-    if found is not None:
-        return found, 0.0
-    with ws.only_one(key):
-        found = ws.lake.find_document("trained", key)
-        return (found, 0.0) if found is not None else _blend(ws, strategy, digests, month, key)
+    return ws.made_once("trained", key, lambda: _blend(ws, strategy, digests, month, key))
 
 
 def _blend(

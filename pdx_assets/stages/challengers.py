@@ -146,39 +146,38 @@ def study_on(ws: Workspace, manifest: Mapping[str, Any], algorithm: AlgorithmNam
     if ws.profile.max_loans is not None:
         what["max_loans"] = ws.profile.max_loans
     key = document_sha256(what)
-    found = ws.lake.find_document("studies", key)
-    if found is not None:
-        return found, 0.0
-    with ws.only_one(key):
-        found = ws.lake.find_document("studies", key)
-        if found is not None:
-            return found, 0.0
-        from pdx_assets.risk.models.tuning import tune
+    return ws.made_once("studies", key, lambda: _tune(ws, manifest, what, key))
 
-        data = learned_from(ws, manifest, most=ws.profile.max_loans)
-        start = perf_counter()
-        study = tune(
-            algorithm,
-            data.train,
-            data.itv,
-            objective=what["objective"],
-            trials=ws.profile.trials,
-            seed=seed,
-            outliers=ws.spec.outliers,
-        )
-        seconds = perf_counter() - start
-        document = {
-            "study": key,
-            "algorithm": algorithm,
-            "tuned_for": str(month),
-            "strategy": name,
-            "objective": what["objective"],
-            "depends_on": what,
-            "best_value": study.best_value,
-            "best_params": study.best_params,
-            "trials": study.trials,
-        }
-        ws.lake.put_document("studies", key, document)
+
+def _tune(
+    ws: Workspace, manifest: Mapping[str, Any], what: Mapping[str, Any], key: str
+) -> tuple[dict[str, Any], float]:
+    from pdx_assets.risk.models.tuning import tune
+
+    data = learned_from(ws, manifest, most=ws.profile.max_loans)
+    start = perf_counter()
+    study = tune(
+        what["algorithm"],
+        data.train,
+        data.itv,
+        objective=what["objective"],
+        trials=what["trials"],
+        seed=what["seed"],
+        outliers=ws.spec.outliers,
+    )
+    seconds = perf_counter() - start
+    document = {
+        "study": key,
+        "algorithm": what["algorithm"],
+        "tuned_for": manifest["production_month"],
+        "strategy": manifest["strategy"],
+        "objective": what["objective"],
+        "depends_on": what,
+        "best_value": study.best_value,
+        "best_params": study.best_params,
+        "trials": study.trials,
+    }
+    ws.lake.put_document("studies", key, document)
     return document, seconds
 
 
@@ -227,13 +226,7 @@ def model_of(
         **_outliers(ws),
     }
     key = document_sha256(what)
-    found, seconds = ws.lake.find_document("trained", key), 0.0
-    if found is None:
-        with ws.only_one(key):
-            found = ws.lake.find_document("trained", key)
-            if found is None:
-                found, seconds = _train(ws, manifest, what, month, key)
-    return found, seconds
+    return ws.made_once("trained", key, lambda: _train(ws, manifest, what, month, key))
 
 
 def _challenge_blend(ws: Workspace, strategy: Strategy, production: Month, month: Month) -> Trained:

@@ -30,10 +30,11 @@ from pdx_assets.risk.spec import PAPER_STRATEGIES
 from pdx_assets.risk.windows import WEIGHTED, otv_months
 from pdx_assets.stages import rests_on
 from pdx_assets.stages.challengers import find_pointer
+from pdx_assets.stages.evidence import weigh
 from pdx_assets.stages.governance import events, overruled
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import decisions, record, versions
-from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores, score_hash
+from pdx_assets.stages.scores import ensure_scores, newest_applications, pds_and_weight, read_scores, score_hash
 from pdx_assets.stages.windows import otv_loans, window
 from pdx_assets.stages.workspace import Workspace
 
@@ -280,9 +281,6 @@ def _choose(
     policy = POLICIES[ws.spec.decision.policy]
     if ws.spec.decision.policy != "evidence":
         return policy(contest, ws.spec.decision), {}
-    # Only where it is used: who decides on OTV alone imports none of it.
-    from pdx_assets.stages.evidence import weigh
-
     weighed = weigh(ws, contest, recorded, cut_off)
     return policy(weighed.contest, ws.spec.decision), weighed.inputs
 
@@ -330,19 +328,6 @@ def _candidate(pointer: Mapping[str, Any], metrics: Mapping[str, Any], metric: s
         last_cohort=pointer["last_cohort"],
         score=_score(metrics, pointer["bundle_sha256"], metric),
     )
-
-
-def newest_applications(ws: Workspace, production: Month) -> dict[Month, str]:
-    """Content hash of clean_features of the month before a production month, by cohort.
-
-    Raises:
-        HomeError: it was not materialized.
-    """
-    newest = ws.spec.periods.shift(production, -1)
-    held = ws.lake.contents("clean_features")
-    if newest not in held:
-        raise HomeError(f"The loans of {newest} are not there yet.", remedy=f"materialize the cohort job for {newest}")
-    return {newest: held[newest].sha256}
 
 
 def _score(metrics: Mapping[str, Any], digest: str, metric: str) -> float | None:

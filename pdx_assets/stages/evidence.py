@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from pdx_assets.risk.calendar import Month, decision_date
@@ -16,15 +15,14 @@ from pdx_assets.risk.evidence.choose import better_recipe, decayed, first_recipe
 from pdx_assets.risk.evidence.gates import Gate
 from pdx_assets.risk.evidence.record import MonthEvidence, MonthRecord, month_evidence, read_month
 from pdx_assets.risk.hashing import content_sha256, document_sha256
-from pdx_assets.risk.lineage import before
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.policy import Candidate, Contest, Evidence, by_recipe, contest_number, periods_since_change
-from pdx_assets.risk.windows import labelled
+from pdx_assets.risk.windows import earlier_cohorts, labelled
 from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
 from pdx_assets.stages.gates import gates_of
 from pdx_assets.stages.made import keep_record
 from pdx_assets.stages.rests_on import require_unchanged
-from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.scores import ensure_scores, pds_of
 from pdx_assets.stages.workspace import Workspace
 
 KIND = "recipe_record"
@@ -61,13 +59,8 @@ def make_record(ws: Workspace, production: Month) -> tuple[dict[str, Any], float
     return document, seconds
 
 
-def record_of(ws: Workspace, production: Month) -> tuple[MonthEvidence, ...]:
-    """The stored record of a production month, months without a measurable contest left out.
-
-    Raises:
-        HomeError: it was not materialized.
-    """
-    document = ws.lake.get_document(KIND, str(production))
+def record_in(document: Mapping[str, Any]) -> tuple[MonthEvidence, ...]:
+    """The record that a stored document holds, months without a measurable contest left out."""
     return tuple(read_month(m["evidence"]) for m in document["months"] if m["evidence"] is not None)
 
 
@@ -77,13 +70,16 @@ def weigh(ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]]
     Args:
         recorded: decisions of the branch before the month.
         cut_off: carried on from earlier decisions; None at the first.
+
+    Raises:
+        HomeError: the record was not materialized.
     """
     spec, production = ws.spec, contest.production_month
     rules = spec.decision.evidence
     assert rules is not None, "the spec refuses the policy without it"
-    record = record_of(ws, production)
+    document = ws.lake.get_document(KIND, str(production))
     given = Evidence(
-        record=record,
+        record=record_in(document),
         periods_since_change=periods_since_change(spec, production, recorded),
         contest_number=contest_number(spec, production),
         months_a_period=spec.periods.months,
@@ -95,7 +91,7 @@ def weigh(ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]]
         for who in _may_take_over(ws, contest, given):
             gates[who.bundle_sha256] = gates_of(ws, who, contest.incumbent, production, limit)
     weighed = replace(contest, evidence=replace(given, gates=gates))
-    return Weighed(weighed, {"recipe_record_sha256": document_sha256(ws.lake.get_document(KIND, str(production)))})
+    return Weighed(weighed, {"recipe_record_sha256": document_sha256(document)})
 
 
 def _may_take_over(ws: Workspace, contest: Contest, given: Evidence) -> list[Candidate]:
@@ -128,7 +124,8 @@ def _measure(ws: Workspace, models: AsOf, on: date) -> tuple[dict[str, Any], flo
     failed = {**models.failed, **{n: scored.failed[d] for n, d in digests.items() if d in scored.failed}}
     digests = {n: d for n, d in digests.items() if d not in scored.failed}
     loans = _labelled(ws, models.month, on)
-    pds = _pds(ws, digests, cohort, loans)
+    by_bundle = pds_of(ws, digests.values(), cohort, loans)
+    pds = {name: by_bundle[digest] for name, digest in digests.items() if digest in by_bundle}
     record = MonthRecord(
         cohort=models.month,
         label=loans["label"].to_numpy(),
@@ -154,25 +151,11 @@ def _labelled(ws: Workspace, cohort: Month, on: date) -> pl.DataFrame:
     return labelled(features, ws.lake.scan_months("labels", [cohort]).collect(), on=on)
 
 
-def _pds(
-    ws: Workspace, digests: Mapping[str, str], cohort: Mapping[Month, str], loans: pl.DataFrame
-) -> dict[str, np.ndarray]:
-    """PDs of labelled loans by recipe, in the loans' order."""
-    scores = read_scores(ws, digests.values(), cohort)
-    by_bundle = {str(k[0]): part for k, part in scores.partition_by("bundle_sha256", as_dict=True).items()}
-    keys = ["cohort", "loan_id"]
-    return {
-        name: loans.select(keys).join(by_bundle[d], on=keys, how="left", maintain_order="left")["pd"].to_numpy()
-        for name, d in digests.items()
-        if d in by_bundle
-    }
-
-
 def _seen(ws: Workspace, production: Month, on: date) -> dict[Month, str | None]:
     """By earlier cohort the hash of its labels as the decision date knew them (lineage.py's ``seen``)."""
-    cohorts = [c for c in before(ws.spec, production) if c in ws.lake.contents("labels")]
-    labels = ws.lake.scan_months("labels", cohorts).collect()
+    cohorts, held = earlier_cohorts(ws.spec, production), ws.lake.contents("labels")
+    labels = ws.lake.scan_months("labels", [c for c in cohorts if c in held]).collect()
     view = label_view(labels, on).filter(pl.col("known_from").is_not_null()).sort("cohort", "loan_id")
     known = {k[0]: part for k, part in view.partition_by("cohort", as_dict=True).items()}
     shas = {k: content_sha256(part.select("loan_id", "label")) for k, part in known.items()}
-    return {c: shas.get(str(c)) for c in before(ws.spec, production)}
+    return {c: shas.get(str(c)) for c in cohorts}

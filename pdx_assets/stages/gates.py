@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-import polars as pl
-
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.evidence import gates
 from pdx_assets.risk.evidence.gates import Gate
@@ -18,7 +12,7 @@ from pdx_assets.risk.scoring import at_cut_off
 from pdx_assets.risk.spec import Evidence
 from pdx_assets.risk.windows import in_time_validation, known_cohorts, labelled
 from pdx_assets.stages.challengers import learned_from, load_bundle
-from pdx_assets.stages.scores import ensure_scores, pds_and_weight, read_scores
+from pdx_assets.stages.scores import ensure_scores, newest_applications, pds_and_weight, pds_of
 from pdx_assets.stages.workspace import Workspace
 
 RECENT = 3
@@ -54,8 +48,6 @@ def gates_of(
 def _on_applications(
     ws: Workspace, rules: Evidence, both: tuple[str, str], production: Month, cut_off: float | None
 ) -> tuple[Gate, Gate]:
-    from pdx_assets.stages.decision import newest_applications
-
     cohort = newest_applications(ws, production)
     ensure_scores(ws, both, cohort).require_all()
     (new_pd, weight), (old_pd, _) = (pds_and_weight(ws, digest, cohort) for digest in both)
@@ -80,7 +72,7 @@ def _equal_opportunity(
     features = ws.lake.scan_months("clean_features", months, columns=columns).collect()
     loans = labelled(features, ws.lake.scan_months("labels", months).collect(), on=decision_date(production))
     loans = loans.filter(in_time_validation(loans["borrower_hash"].to_numpy(), ws.pinned.seed))
-    pds = _pds(ws, both, cohorts, loans)
+    pds = pds_of(ws, both, cohorts, loans)
     weight = loans["weight"].to_numpy() if "weight" in loans.columns else None
     found: list[tuple[float, float]] = []
     for column in protected:
@@ -94,15 +86,3 @@ def _equal_opportunity(
             found.append((before, after))
     worst = max(found, key=lambda pair: pair[1] - pair[0], default=(None, None))
     return gates.equal_opportunity(rules, *worst)
-
-
-def _pds(
-    ws: Workspace, digests: tuple[str, str], cohorts: Mapping[Month, str], loans: pl.DataFrame
-) -> dict[str, np.ndarray]:
-    keys = ["cohort", "loan_id"]
-    scores = read_scores(ws, digests, cohorts)
-    joined: dict[str, Any] = {}
-    for digest in digests:
-        own = scores.filter(pl.col("bundle_sha256") == digest)
-        joined[digest] = loans.select(keys).join(own, on=keys, how="left", maintain_order="left")["pd"].to_numpy()
-    return joined

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
-from pdx_assets.risk.errors import PdxError, ScoreError
+from pdx_assets.risk.errors import HomeError, PdxError, ScoreError
 from pdx_assets.risk.hashing import content_sha256
 from pdx_assets.risk.models.matrix import LoanMatrix
 from pdx_assets.risk.scoring import SCORE_SCHEMA, score_cohort
@@ -156,6 +156,35 @@ def read_scores(ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, s
     )
     table = ws.lake.scan_table(TABLE).filter(pl.col("bundle_sha256").is_in(bundles) & asked)
     return table.select(SCORE_SCHEMA.names()).collect().sort("bundle_sha256", "cohort", "loan_id")
+
+
+def newest_applications(ws: Workspace, production: Month) -> dict[Month, str]:
+    """Content hash of clean_features of the month before a production month, by cohort: nobody has learned from it.
+
+    Raises:
+        HomeError: it was not materialized.
+    """
+    newest = ws.spec.periods.shift(production, -1)
+    held = ws.lake.contents("clean_features")
+    if newest not in held:
+        raise HomeError(f"The loans of {newest} are not there yet.", remedy=f"materialize the cohort job for {newest}")
+    return {newest: held[newest].sha256}
+
+
+def pds_of(
+    ws: Workspace, bundles: Iterable[str], cohorts: Mapping[Month, str], loans: pl.DataFrame
+) -> dict[str, np.ndarray]:
+    """Stored PDs of some loans (cohort, loan_id) by bundle, each (n,) in the loans' order.
+
+    Raises:
+        ScoreError: a pair was never scored; says which.
+    """
+    keys = ["cohort", "loan_id"]
+    scores = read_scores(ws, bundles, cohorts).partition_by("bundle_sha256", as_dict=True)
+    return {
+        str(digest): loans.select(keys).join(own, on=keys, how="left", maintain_order="left")["pd"].to_numpy()
+        for (digest,), own in scores.items()
+    }
 
 
 def pds_and_weight(ws: Workspace, digest: str, cohorts: Mapping[Month, str]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -18,7 +18,7 @@ from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.decision import propose
 from pdx_assets.stages.production import is_measurable, realized
 from pdx_assets.stages.record import decisions
-from pdx_assets.stages.scores import ensure_scores, read_scores
+from pdx_assets.stages.scores import ensure_scores, pds_of
 from pdx_assets.stages.workspace import Workspace
 
 REFERENCE: PolicyName = "paper"
@@ -159,12 +159,10 @@ class _Outcomes:
         for key, digests in sorted(wanted.items()):
             # A damaged model's months count as not measured: the other policies still have theirs.
             damaged = ensure_scores(self.ws, digests, self.cohorts[key]).failed
-            scores = read_scores(self.ws, [d for d in digests if d not in damaged], self.cohorts[key])
-            loans = realized(self.ws, Month.parse(key)).sort("loan_id")
-            self.loans[key] = loans
-            for (digest,), part in scores.partition_by("bundle_sha256", as_dict=True).items():
-                joined = loans.select("loan_id").join(part, on="loan_id", how="inner", maintain_order="left")
-                self.pds[key, str(digest)] = joined["pd"].to_numpy()
+            self.loans[key] = realized(self.ws, Month.parse(key))
+            sound = [d for d in digests if d not in damaged]
+            of = pds_of(self.ws, sound, self.cohorts[key], self.loans[key])
+            self.pds |= {(key, digest): pd for digest, pd in of.items()}
 
     def follow(self, name: str, documents: Sequence[Mapping[str, Any]]) -> Followed:
         return Followed(name, tuple(self._month(d) for d in documents))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pdx_assets.lake import Lake
 from pdx_assets.risk.locks import one_at_a_time
@@ -51,6 +52,20 @@ class Workspace:
     @property
     def profile(self) -> Profile:
         return self.spec.profile(self.pinned.profile)
+
+    def made_once(
+        self, kind: str, key: str, make: Callable[[], tuple[dict[str, Any], float]]
+    ) -> tuple[dict[str, Any], float]:
+        """A content-addressed document: the stored one, or one that ``make`` makes and stores; and the seconds spent.
+
+        Of two processes that ask at once, one makes it and the other waits.
+        """
+        found = self.lake.find_document(kind, key)
+        if found is not None:
+            return found, 0.0
+        with self.only_one(key):
+            found = self.lake.find_document(kind, key)
+            return (found, 0.0) if found is not None else make()
 
     @contextlib.contextmanager
     def only_one(self, key: str) -> Iterator[None]:

@@ -13,7 +13,7 @@ from pdx_assets.risk.evidence.record import MonthEvidence
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages.as_of import recipes
-from pdx_assets.stages.evidence import make_record, record_of
+from pdx_assets.stages.evidence import make_record, record_in
 from pdx_assets.stages.workspace import Workspace
 
 RECORD_VERSION = "1"
@@ -45,10 +45,9 @@ def evidence_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     def recipe_record(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         ws, production = Workspace.of(spec), Month.parse(context.partition_key)
         document, seconds = make_record(ws, production)
-        record = record_of(ws, production)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(document_sha256(document)),
-            metadata={**_metadata(document, record), "training_seconds": round(seconds, 3)},
+            metadata={**_metadata(document, record_in(document)), "training_seconds": round(seconds, 3)},
         )
 
     return [recipe_record]

@@ -91,12 +91,12 @@ def placements(bad: NDArray[np.bool_], pd: Floats, weight: Floats) -> tuple[Floa
         pd, weight: (n,).
     """
     return (
-        _below(pd[bad], pd[~bad], weight[~bad]),
-        1 - _below(pd[~bad], pd[bad], weight[bad]),
+        share_below(pd[bad], pd[~bad], weight[~bad]),
+        1 - share_below(pd[~bad], pd[bad], weight[bad]),
     )
 
 
-def _below(values: Floats, others: Floats, weight: Floats) -> Floats:
+def share_below(values: Floats, others: Floats, weight: Floats) -> Floats:
     """For each value the weighted share of ``others`` below it, equal ones counting half."""
     order = np.argsort(others, kind="stable")
     reached = np.concatenate(([0.0], np.cumsum(weight[order])))

@@ -97,7 +97,7 @@ def calibration_intercept(table: ScoreTable) -> float | None:
     """
     if not table.has_both_classes:
         return None
-    x, weight = _logit(table.pd), table.weight
+    x, weight = logit(table.pd), table.weight
     target = float(np.log(table.total_bads) - np.log(table.total_goods))
     # With every PD moved to or beyond the bad rate the excess has a known sign: the root lies between.
     low, high = target - float(x.max()), target - float(x.min())
@@ -128,7 +128,7 @@ def calibration_slope(table: ScoreTable) -> float | None:
     """
     if not table.has_both_classes:
         return None
-    x = _logit(table.pd)
+    x = logit(table.pd)
     of_bads, of_goods = x[table.bads > 0], x[table.goods > 0]
     if of_goods.max() <= of_bads.min() or of_bads.max() <= of_goods.min():
         return None
@@ -272,7 +272,8 @@ def _log_likelihood(eta: Floats, bads: Floats, weight: Floats) -> float:
     return float((bads * eta - weight * (np.maximum(eta, 0) + np.log1p(np.exp(-np.abs(eta))))).sum())
 
 
-def _logit(pd: Floats) -> Floats:
+def logit(pd: Floats) -> Floats:
+    """ln(pd / (1 - pd)), (n,), of PDs no nearer to 0 or 1 than ``LOGIT_CLIP``."""
     clipped = np.clip(pd, LOGIT_CLIP, 1 - LOGIT_CLIP)
     return np.log(clipped) - np.log1p(-clipped)
 

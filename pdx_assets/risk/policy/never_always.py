@@ -7,10 +7,7 @@ from dataclasses import replace
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.policy.contest import Candidate, Choice, Contest
 from pdx_assets.risk.policy.paper import paper
-from pdx_assets.risk.spec import Decision
-
-_COINCIDE_AT_P0 = ("fixed_origin", "rolling_window")
-"""At p0 one bundle, by the name of the fixed window, stands for these strategies too."""
+from pdx_assets.risk.spec import PAPER_STRATEGIES, Decision
 
 
 def never(contest: Contest, rules: Decision) -> Choice:
@@ -68,6 +65,6 @@ def by_recipe(contest: Contest) -> dict[str, Candidate]:
     found = {c.recipe_name: c for c in (*contest.fresh, *contest.refits)}
     for candidate in contest.fresh:
         if candidate.strategy == "fixed_window" and candidate.trained_for == str(contest.production_month):
-            for strategy in _COINCIDE_AT_P0:
+            for strategy in PAPER_STRATEGIES:
                 found.setdefault(f"{strategy} {candidate.algorithm}", replace(candidate, strategy=strategy))
     return found

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdx_assets.risk.errors import TrainingError
-from pdx_assets.risk.radar.confidence import Calibration, Estimate, Floats, Outlook, calibrate, log_odds, outlook
+from pdx_assets.risk.metrics.calibration import logit
+from pdx_assets.risk.radar.confidence import Calibration, Estimate, Floats, Outlook, calibrate, outlook
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,7 @@ def by_arrears(pd: Floats, seen: Seen, weight: Floats | None = None) -> Outlook 
     """
     if seen.share <= 0:
         return None
-    return with_prior(pd, seen, Calibration.unsure(float(log_odds(pd).mean())), weight)
+    return with_prior(pd, seen, Calibration.unsure(float(logit(pd).mean())), weight)
 
 
 def with_prior(pd: Floats, seen: Seen, prior: Calibration, weight: Floats | None = None) -> Outlook:

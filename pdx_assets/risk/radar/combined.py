@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pdx_assets.risk.metrics.calibration import logit
 from pdx_assets.risk.models.matrix import LoanMatrix
 from pdx_assets.risk.radar.arrears import Seen, baseline, by_arrears, with_prior
-from pdx_assets.risk.radar.confidence import Calibration, Floats, Outlook, by_confidence, calibrate, log_odds
+from pdx_assets.risk.radar.confidence import Calibration, Floats, Outlook, by_confidence, calibrate
 from pdx_assets.risk.radar.importance import importance_weights
 
 
@@ -64,7 +65,7 @@ class Reference:
 def calibrated(labelled: Labelled, month: Month) -> Reference:
     """The champion's calibration for a month, from labelled loans of others."""
     importance, told = importance_weights(labelled.matrix, labelled.pd, month.matrix, month.pd)
-    prior = Calibration.unsure(float(log_odds(month.pd).mean()))
+    prior = Calibration.unsure(float(logit(month.pd).mean()))
     found = calibrate(labelled.pd, labelled.bad, prior=prior, weight=labelled.weight, importance=importance)
     return Reference(found, float(importance.sum() ** 2 / (importance**2).sum()), told)
 
@@ -75,7 +76,7 @@ def clock_of(labelled: Labelled, horizon: int) -> Floats:
     Raises:
         TrainingError: none of them turned bad.
     """
-    prior = Calibration.unsure(float(log_odds(labelled.pd).mean()))
+    prior = Calibration.unsure(float(logit(labelled.pd).mean()))
     pds = calibrate(labelled.pd, labelled.bad, prior=prior, weight=labelled.weight).pds(labelled.pd)
     return baseline(pds, labelled.bad, labelled.month, horizon, labelled.weight)
 

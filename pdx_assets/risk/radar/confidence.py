@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdx_assets.risk.errors import PdxError
-from pdx_assets.risk.metrics.calibration import LOGIT_CLIP
+from pdx_assets.risk.metrics.auc_error import share_below
+from pdx_assets.risk.metrics.calibration import logit
 
 Floats = NDArray[np.float64]
 LEVEL = 0.90
@@ -52,7 +53,7 @@ class Calibration:
 
     def design(self, pd: Floats) -> Floats:
         """What level and slope are multiplied by, (n, 2)."""
-        return np.column_stack([np.ones(len(pd)), log_odds(pd) - self.origin])
+        return np.column_stack([np.ones(len(pd)), logit(pd) - self.origin])
 
     def pds(self, pd: Floats) -> Floats:
         """Calibrated PDs, (n,)."""
@@ -99,13 +100,6 @@ class Outlook:
     auc: Estimate | None
     bad_rate: Estimate
     bads: float
-
-
-def log_odds(pd: Floats) -> Floats:
-    """ln(pd / (1 - pd)), no nearer to 0 or 1 than the metrics take PDs (metrics/calibration.py)."""
-    held = np.clip(np.asarray(pd, np.float64), LOGIT_CLIP, 1 - LOGIT_CLIP)
-    found: Floats = np.log(held) - np.log1p(-held)
-    return found
 
 
 def calibrate(
@@ -214,8 +208,8 @@ def outlook(pd: Floats, chance: Floats, slopes: Floats, covariance: Floats, weig
     if bads < 2 or len(pd) - bads < 2:
         return Outlook(None, bad_rate, bads)
     b, g = w * chance, w * (1 - chance)
-    below = _share_below(pd, g)
-    above = 1 - _share_below(pd, b)
+    below = share_below(pd, pd, g)
+    above = 1 - share_below(pd, pd, b)
     # A loan meets itself in these sums, as half a concordant pair.
     itself = float((w**2 * doubt).sum())
     area = (float((b * below).sum()) * g.sum() - itself / 2) / (b.sum() * g.sum() - itself)
@@ -227,11 +221,3 @@ def _estimate(value: float, influence: Floats, doubt: Floats, slopes: Floats, co
     noise = float((doubt * influence**2).sum())
     by_parameter = influence @ slopes
     return Estimate(value, float(np.sqrt(noise + by_parameter @ covariance @ by_parameter)), float(np.sqrt(noise)))
-
-
-def _share_below(values: Floats, mass: Floats) -> Floats:
-    """For each value, the share of the mass on lower ones, and half of that on equal ones."""
-    _, where = np.unique(values, return_inverse=True)
-    held = np.bincount(where, weights=mass)
-    found: Floats = ((np.cumsum(held) - held / 2) / held.sum())[where]
-    return found

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pdx_assets.risk.metrics.calibration import logit
 from pdx_assets.risk.models.matrix import LoanMatrix
-from pdx_assets.risk.radar.confidence import Floats, log_odds
+from pdx_assets.risk.radar.confidence import Floats
 
 MOST = 20_000
 """Loans of each side the classifier learns from, at most; all are weighted."""
@@ -78,7 +79,7 @@ def _log_loss(odds: Floats, label: np.ndarray) -> float:
 def _design(reference: LoanMatrix, reference_pd: Floats, month: LoanMatrix, month_pd: Floats) -> np.ndarray:
     """Standardized numbers with flags where missing, levels, and the score: float32 (n + m, k)."""
     numbers = np.concatenate([reference.numbers, month.numbers])
-    scores = log_odds(np.concatenate([reference_pd, month_pd]))
+    scores = logit(np.concatenate([reference_pd, month_pd]))
     columns = [_standardized(scores)]
     for j in range(numbers.shape[1]):
         values = numbers[:, j].astype(np.float64)

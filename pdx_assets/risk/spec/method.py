@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pdx_assets.risk.calendar import Frequency
 from pdx_assets.risk.spec.base import Declared, month_text
+from pdx_assets.risk.spec.columns import absent
 from pdx_assets.risk.spec.evidence import Approval, Evidence, recipe_text
 
 Strategy = Literal["fixed_window", "fixed_origin", "rolling_window", "all_known", "immature_cohorts"]
@@ -79,10 +80,6 @@ class CutOff(Declared):
         return self
 
 
-def _undeclared(value: object) -> bool:
-    return value is None
-
-
 class Economics(Declared):
     """What an approved loan brings, in one unit for both (an amount, or a share of the amount lent)."""
 
@@ -102,11 +99,11 @@ class Decision(Declared):
     max_expected_bad_rate_change: float = Field(0.01, gt=0, le=1, description="at the cut-off, as a share; 1: no limit")
     keep_months: int = Field(12, ge=1, description="periods a bundle is scored on, the one it was trained for included")
     # What was hashed of a portfolio without these stays as it was.
-    always: str | None = Field(None, exclude_if=_undeclared, description="the recipe of policy always")
-    evidence: Evidence | None = Field(None, exclude_if=_undeclared)
-    approval: Approval | None = Field(None, exclude_if=_undeclared)
+    always: str | None = Field(None, exclude_if=absent, description="the recipe of policy always")
+    evidence: Evidence | None = Field(None, exclude_if=absent)
+    approval: Approval | None = Field(None, exclude_if=absent)
     economics: Economics | None = Field(
-        None, exclude_if=_undeclared, description="for `pdx simulate`: what an approved loan brings"
+        None, exclude_if=absent, description="for `pdx simulate`: what an approved loan brings"
     )
 
     _check_recipe = field_validator("always", mode="before")(recipe_text)

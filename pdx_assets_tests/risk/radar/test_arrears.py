@@ -7,10 +7,11 @@ import pytest
 from scipy.special import expit
 
 from pdx_assets.risk.errors import TrainingError
+from pdx_assets.risk.metrics.calibration import logit
 from pdx_assets.risk.metrics.discrimination import auc
 from pdx_assets.risk.radar.arrears import Seen, baseline, by_arrears, with_prior
 from pdx_assets.risk.radar.combined import Month, outlooks
-from pdx_assets.risk.radar.confidence import Calibration, log_odds
+from pdx_assets.risk.radar.confidence import Calibration
 from pdx_assets.risk.radar.importance import LoanMatrix
 
 H = 12
@@ -61,7 +62,7 @@ def test_before_the_clock_starts_arrears_say_nothing() -> None:
     rng = np.random.default_rng(5)
     pd = expit(rng.normal(-2.0, 1.0, 300))
     assert by_arrears(pd, seen_at(drawn(rng, pd), 2)) is None
-    line = Calibration.unsure(float(log_odds(pd).mean()))
+    line = Calibration.unsure(float(logit(pd).mean()))
     matrix = LoanMatrix(np.zeros((300, 0), np.float32), np.empty((300, 0), object), (), ())
     found = outlooks(Month(matrix, pd), line, seen_at(drawn(rng, pd), 2))
     assert found.arrears is None
@@ -110,9 +111,9 @@ def test_combined_lies_between_and_leans_to_the_surer() -> None:
     rng = np.random.default_rng(8)
     pd = expit(rng.normal(-2.5, 0.9, 3000))
     # Twice as risky as the score and the reference say.
-    age = drawn(rng, expit(log_odds(pd) + 0.8))
+    age = drawn(rng, expit(logit(pd) + 0.8))
     seen = seen_at(age, 6)
-    origin = float(log_odds(pd).mean())
+    origin = float(logit(pd).mean())
     own = by_arrears(pd, seen)
     assert own is not None
     values = []

@@ -9,8 +9,9 @@ from hypothesis import given
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from pdx_assets.risk.metrics.calibration import logit
 from pdx_assets.risk.metrics.discrimination import auc
-from pdx_assets.risk.radar.confidence import Calibration, Estimate, by_confidence, calibrate, log_odds, outlook
+from pdx_assets.risk.radar.confidence import Calibration, Estimate, by_confidence, calibrate, outlook
 
 scored = st.lists(
     st.tuples(st.integers(1, 9), st.floats(0.02, 0.98), st.floats(0.2, 3)), min_size=6, max_size=25
@@ -55,7 +56,7 @@ def test_the_standard_error_is_that_of_drawn_months(weighted: bool) -> None:
     pd = expit(rng.normal(-2.3, 0.9, 700))
     weight = rng.uniform(0.3, 3, len(pd)) if weighted else None
     covariance = np.array([[0.02, 0.004], [0.004, 0.015]])
-    line = Calibration(float(log_odds(pd).mean()), np.array([0.15, 0.9]), covariance)
+    line = Calibration(float(logit(pd).mean()), np.array([0.15, 0.9]), covariance)
     found = by_confidence(pd, line, weight)
     areas, rates = [], []
     for level, slope in rng.multivariate_normal(line.center, covariance, 3000):
@@ -80,7 +81,7 @@ def test_the_calibration_is_the_mode_an_optimizer_finds(passed: float) -> None:
     precision = np.linalg.inv(prior.covariance)
 
     def loss(theta: np.ndarray) -> float:
-        p = expit(-2.0 + theta[0] + theta[1] * (log_odds(pd) + 2.0))
+        p = expit(-2.0 + theta[0] + theta[1] * (logit(pd) + 2.0))
         turned = 1 - (1 - p) ** passed
         off = theta - prior.center
         return float(-np.where(bad, np.log(turned), np.log1p(-turned)).sum() + off @ precision @ off / 2)
@@ -106,7 +107,7 @@ def test_a_tenth_of_the_goods_with_their_weights_tells_what_the_book_does() -> N
     centers, errors = [], []
     for _ in range(300):
         pd = expit(rng.normal(-2.2, 0.9, 6000))
-        bad = rng.random(len(pd)) < expit(-2.2 + 0.2 + 0.9 * (log_odds(pd) + 2.2))
+        bad = rng.random(len(pd)) < expit(-2.2 + 0.2 + 0.9 * (logit(pd) + 2.2))
         kept = bad | (rng.random(len(pd)) < 0.1)
         weight = np.where(bad, 1.0, 10.0)[kept]
         found = calibrate(pd[kept], bad[kept], prior=Calibration.unsure(-2.2), weight=weight)
@@ -128,7 +129,7 @@ def test_equal_weights_of_any_size_are_no_weights() -> None:
 
 def test_without_bads_the_prior_speaks() -> None:
     pd = np.full(30, 0.05)
-    found = calibrate(pd, np.zeros(30, bool), prior=Calibration.unsure(float(log_odds(pd).mean())))
+    found = calibrate(pd, np.zeros(30, bool), prior=Calibration.unsure(float(logit(pd).mean())))
     assert found.center[0] < 0
     assert found.center[1] == pytest.approx(1.0)
     assert by_confidence(pd, found).auc is None, "fewer than two bads are expected"

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from scipy.special import expit
 
+from pdx_assets.risk.metrics.calibration import logit
 from pdx_assets.risk.models.matrix import LoanMatrix
 from pdx_assets.risk.radar.arrears import Seen
 from pdx_assets.risk.radar.combined import Month, Outlooks
-from pdx_assets.risk.radar.confidence import Calibration, Estimate, Outlook, log_odds
+from pdx_assets.risk.radar.confidence import Calibration, Estimate, Outlook
 from pdx_assets.risk.radar.forecast import Matured, forecast
 from pdx_assets.risk.radar.track_record import MONTHS, PRIOR_MONTHS, distrust, track_record
 
@@ -51,7 +52,7 @@ def month(seed: int) -> tuple[Month, Calibration, Seen]:
     matrix = LoanMatrix(np.zeros((800, 0), np.float32), np.empty((800, 0), object), (), ())
     clock = np.linspace(0, 1, 13)
     seen = Seen(rng.random(800) < 0.6 * pd, np.full(800, 6, np.int32), clock, 200.0)
-    return Month(matrix, pd), Calibration(float(log_odds(pd).mean()), np.array([0.0, 1.0]), 0.01 * np.eye(2)), seen
+    return Month(matrix, pd), Calibration(float(logit(pd).mean()), np.array([0.0, 1.0]), 0.01 * np.eye(2)), seen
 
 
 def matured(off: float) -> Matured:
