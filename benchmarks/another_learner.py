@@ -42,7 +42,7 @@ from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.tape import locate_tape, stage_tape
-from pdx_assets.risk.windows import in_time_validation, labelled, to_sample
+from pdx_assets.risk.window_loans import in_time_validation, labelled, to_sample
 
 FOUR = tuple(ALGORITHMS)
 LEAST = 10

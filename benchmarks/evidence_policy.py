@@ -58,7 +58,7 @@ from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import Decision, Drift, PolicyName, PortfolioSpec, SimulatedLender
 from pdx_assets.risk.synthetic import simulate
 from pdx_assets.risk.synthetic_applicants import draw_applications, draw_borrowers, true_log_odds
-from pdx_assets.risk.windows import in_time_validation, to_sample
+from pdx_assets.risk.window_loans import in_time_validation, to_sample
 
 ALGORITHMS = ("logistic_regression", "xgboost")
 STRATEGIES = ("rolling_window", "all_known", "immature_cohorts")

@@ -110,7 +110,8 @@ def measure(fit: str, algorithm: str, columns: int, folder: Path) -> dict[str, f
     from pdx_assets.risk.calendar import decision_date
     from pdx_assets.risk.immature import exposed_loans
     from pdx_assets.risk.models.training import train
-    from pdx_assets.risk.windows import Cohorts, build_manifest, labelled, split_development
+    from pdx_assets.risk.window_loans import labelled, split_development
+    from pdx_assets.risk.windows import Cohorts, build_manifest
 
     spec = spec_of(columns)
     cohorts = spec.periods.span(spec.first_cohort, spec.first_cohort + (COHORTS - 1))

@@ -52,15 +52,13 @@ from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import AlgorithmName, Drift, PortfolioSpec, Strategy
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.synthetic import simulate
+from pdx_assets.risk.window_loans import Development, labelled, to_sample
 from pdx_assets.risk.windows import (
     Cohorts,
-    Development,
     assemble_development,
     build_manifest,
     development_months,
-    labelled,
     otv_months,
-    to_sample,
     trained_for,
 )
 

@@ -16,6 +16,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import FirewallError, TrainingError
 from pdx_assets.risk.exposure import LOAN, bads_sha256, clock, exposure, last_reported, seen_events, standing
 from pdx_assets.risk.hashing import content_sha256, document_sha256
+from pdx_assets.risk.outcomes import bad_events
 from pdx_assets.risk.spec import PortfolioSpec
 
 # Raised whenever the same loans, seen on the same day, would be learned from otherwise.
@@ -54,7 +55,7 @@ def describe(
     loans = loans.filter(pl.col("cohort").is_in(keys))
     events = events.filter(pl.col("cohort").is_in(keys))
     rows = seen_loans(spec, loans, events, undecided, on=on)
-    check_seen(seen_events(events, on), on=on)
+    check_seen(rows, events.filter(pl.col("event").is_in(bad_events(spec))), on=on)
     by_month = {k[0]: part for k, part in rows.partition_by("cohort", as_dict=True).items()}
     events_of = {k[0]: part for k, part in events.partition_by("cohort", as_dict=True).items()}
     all_of = dict(loans.group_by("cohort").len().iter_rows())
@@ -93,19 +94,30 @@ def seen_loans(
     return rows.join(kept.select(*LOAN, *weights), on=LOAN, how="left").sort(LOAN)
 
 
-def check_seen(events: pl.DataFrame, *, on: date) -> None:
-    """The firewall: every event about to be learned from had happened, and was known, on the decision date.
+def check_seen(rows: pl.DataFrame, bads: pl.DataFrame, *, on: date) -> None:
+    """The firewall: of every loan about to be learned from as bad, that was known on the decision date.
+
+    Compares the loans with the events themselves, not with what was filtered from them.
+
+    Args:
+        rows: :func:`seen_loans`.
+        bads: ``cohort``, ``loan_id``, ``event_date``, ``known_from`` of the events that make a loan bad.
 
     Raises:
         FirewallError: naming cohort, count and day.
     """
-    leaks = events.filter((pl.col("known_from") > on) | (pl.col("event_date") > on))
+    known = bads.select(*LOAN, pl.max_horizontal("known_from", "event_date").alias("day"))
+    first = known.group_by(LOAN).agg(pl.col("day").min())
+    leaks = rows.filter("bad").join(first, on=LOAN, how="left").filter(~(pl.col("day") <= on).fill_null(False))
     if leaks.height == 0:
         return
-    found = leaks.group_by("cohort").agg(pl.len().alias("rows"), pl.max_horizontal("known_from", "event_date").max())
-    listed = "; ".join(f"{cohort}: {rows} events, to {day}" for cohort, rows, day in found.sort("cohort").iter_rows())
+    found = leaks.group_by("cohort").agg(pl.len().alias("rows"), pl.col("day").max()).sort("cohort")
+    listed = "; ".join(
+        f"{cohort}: {count} bad loans" + (f", the last known from {day}" if day else ", by no event at all")
+        for cohort, count, day in found.iter_rows()
+    )
     raise FirewallError(
-        f"Outcomes of after the decision date {on}: {listed}.",
+        f"Bad loans that nobody knew of on the decision date {on}: {listed}.",
         expected=f"events that had happened and were known on or before {on}",
         remedy="correct the known-from dates of the tape's outcomes",
     )

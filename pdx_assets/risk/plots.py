@@ -7,9 +7,8 @@ carry the meaning alone. What is computed belongs in metrics/.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,14 +16,27 @@ from numpy.typing import ArrayLike
 from pdx_assets.risk.errors import PdxError
 from pdx_assets.risk.metrics.calibration import calibration_table
 from pdx_assets.risk.metrics.discrimination import auc, roc_points
+from pdx_assets.risk.plot_parts import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    RED,
+    heights,
+    label_axes,
+    month_axis,
+    new_figure,
+    note,
+    png_bytes,
+    shortened,
+    spoken,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    pass
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", RED, "#8C7B00")
-INK, FAINT = "#222222", "#B8B8B8"
 _LINES = ("-", "--", ":", "-.")
 _MARKS = "os^Dv"
 _ROC_POINTS = 400
@@ -47,12 +59,12 @@ def roc_and_calibration(
     """
     points, area = roc_points(label, pd, weight), auc(label, pd, weight)
     table = calibration_table(label, pd, weight, bands=bands)
-    figure, axes = _figure(6.4, 2.8, title, columns=2)
+    figure, axes = new_figure(6.4, 2.8, title, columns=2)
     roc, reliability = axes
     roc.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    _label(roc, "share of goods", "share of bads")
+    label_axes(roc, "share of goods", "share of bads")
     if points is None:
-        _note(roc, "ROC undefined: one class only")
+        note(roc, "ROC undefined: one class only")
     else:
         # A curve of 100,000 corners looks the same at this size and takes seconds to draw.
         kept = np.unique(np.linspace(0, points.fpr.size - 1, min(points.fpr.size, _ROC_POINTS)).round().astype(int))
@@ -60,10 +72,10 @@ def roc_and_calibration(
         roc.plot(points.fpr[kept], points.tpr[kept], color=BLUE, linewidth=1.6)
         roc.fill_between(points.fpr[kept], points.tpr[kept], color=BLUE, alpha=0.08, linewidth=0)
         roc.text(0.96, 0.06, f"AUC {area:.3f}", ha="right", fontsize=10, color=INK, transform=roc.transAxes)
-    _label(reliability, "mean PD of the band, % (dashed: as predicted)", "bad rate, %")
+    label_axes(reliability, "mean PD of the band, % (dashed: as predicted)", "bad rate, %")
     if not table:
-        _note(reliability, "no loans")
-        return _png(figure)
+        note(reliability, "no loans")
+        return png_bytes(figure)
     expected, observed = (np.array([100 * getattr(b, name) for b in table]) for name in ("mean_pd", "bad_rate"))
     low, high = (np.array([100 * getattr(b, name) for b in table]) for name in ("bad_rate_low", "bad_rate_high"))
     # Wide intervals of a few loans may be cut off: they must not squeeze the points into a corner.
@@ -75,7 +87,7 @@ def roc_and_calibration(
         elinewidth=1, capsize=2,
     )  # fmt: skip
     reliability.set(xlim=(0, max(float(expected.max()) * 1.08, top * 0.2)), ylim=(0, top))
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def psi_bars(
@@ -100,7 +112,7 @@ def psi_bars(
     title = "PSI against the development window"
     title += f", top {len(shown)} of {len(ranked)}" if len(shown) < len(ranked) else ""
     height = max(1.8, 0.75 + 0.165 * len(shown))
-    figure, (axes,) = _figure(6.4, height, title)
+    figure, (axes,) = new_figure(6.4, height, title)
     largest = max([v for _, v in shown if v is not None], default=0.0)
     # One feature at 3 must not make the thresholds unreadable: its bar runs off, its number stays.
     limit = max(alarm * 1.25, min(largest * 1.15, alarm * 4))
@@ -123,14 +135,14 @@ def psi_bars(
             threshold, 1.01, f"{name} {threshold:g}", fontsize=7, color="#555555", ha=side, va="bottom",
             transform=axes.get_xaxis_transform(),
         )  # fmt: skip
-    axes.set_yticks(range(len(shown)), [_shortened(name, 30) for name, _ in shown], fontsize=7.5)
+    axes.set_yticks(range(len(shown)), [shortened(name, 30) for name, _ in shown], fontsize=7.5)
     # Few bars stay slim and at the top, not swollen to the height of the picture.
     axes.set(xlim=(0, limit), ylim=(max(len(shown), 5) - 0.4, -0.6))
     axes.grid(False)
     axes.tick_params(axis="y", length=0)
     if not shown:
-        _note(axes, "no features")
-    return _png(figure)
+        note(axes, "no features")
+    return png_bytes(figure)
 
 
 def psi_by_month(
@@ -154,7 +166,7 @@ def psi_by_month(
     first, *rest = list(series)
     peak = {name: max([v for v in series[name] if v is not None], default=-1.0) for name in rest}
     rows = [first, *sorted(rest, key=lambda name: (-peak[name], name))[: top - 1]]
-    figure, (axes,) = _figure(6.4, max(1.6, 0.8 + 0.19 * len(rows)), "PSI against the champion's development window")
+    figure, (axes,) = new_figure(6.4, max(1.6, 0.8 + 0.19 * len(rows)), "PSI against the champion's development window")
     for row, name in enumerate(rows):
         for column, value in enumerate(series[name]):
             color = "white" if value is None else BLUE if value < warning else ORANGE if value < alarm else RED
@@ -163,14 +175,14 @@ def psi_by_month(
             if len(months) <= 18:
                 text = "" if value is None else f"{value:.2f}"
                 axes.text(column, row, text, ha="center", va="center", fontsize=6, color=INK)
-    axes.set_yticks(range(len(rows)), [_shortened(name, 30) for name in rows], fontsize=7.5)
+    axes.set_yticks(range(len(rows)), [shortened(name, 30) for name in rows], fontsize=7.5)
     axes.set(ylim=(max(len(rows), 1) - 0.4, -0.6))
     axes.grid(False)
     axes.tick_params(axis="y", length=0)
-    _month_axis(axes, months)
+    month_axis(axes, months)
     if not len(months):
-        _note(axes, "no month has been measured yet")
-    return _png(figure)
+        note(axes, "no month has been measured yet")
+    return png_bytes(figure)
 
 
 def auc_by_month(
@@ -194,24 +206,24 @@ def auc_by_month(
     for name, values in lines.items():
         if len(values) != len(months):
             raise PdxError(f"{name} has {len(values)} values for {len(months)} months.", expected="one value a month")
-    figure, (axes,) = _figure(6.4, 2.8, title)
+    figure, (axes,) = new_figure(6.4, 2.8, title)
     for i, (name, values) in enumerate(series.items()):
         axes.plot(
-            _heights(values), color=PALETTE[i % len(PALETTE)], linestyle=_LINES[(i // len(PALETTE)) % len(_LINES)],
-            linewidth=1.1, marker=_MARKS[i % len(_MARKS)], markersize=2.8, label=_shortened(_spoken(name), 34),
+            heights(values), color=PALETTE[i % len(PALETTE)], linestyle=_LINES[(i // len(PALETTE)) % len(_LINES)],
+            linewidth=1.1, marker=_MARKS[i % len(_MARKS)], markersize=2.8, label=shortened(spoken(name), 34),
         )  # fmt: skip
     if champion is not None:
         axes.plot(
-            _heights(champion), color="black", linewidth=2.2, marker="o", markersize=4.2, label="champion", zorder=5
+            heights(champion), color="black", linewidth=2.2, marker="o", markersize=4.2, label="champion", zorder=5
         )
-    _month_axis(axes, months)
-    _label(axes, "", "AUC")
+    month_axis(axes, months)
+    label_axes(axes, "", "AUC")
     if not any(v is not None for values in lines.values() for v in values):
         axes.set_yticks([])
-        _note(axes, "no AUC is known yet")
+        note(axes, "no AUC is known yet")
     elif lines:
         figure.legend(loc="outside right upper", fontsize=7, frameon=False, handlelength=2.4)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def champion_timeline(months: Sequence[object], recipes: Sequence[str | None]) -> bytes:
@@ -227,7 +239,7 @@ def champion_timeline(months: Sequence[object], recipes: Sequence[str | None]) -
     if len(months) != len(recipes):
         raise PdxError(f"{len(recipes)} recipes for {len(months)} months.", expected="one a month")
     rows = list(dict.fromkeys(recipe for recipe in recipes if recipe is not None))
-    figure, (axes,) = _figure(6.4, max(1.6, min(2.8, 0.95 + 0.3 * len(rows))), "Champion by production month")
+    figure, (axes,) = new_figure(6.4, max(1.6, min(2.8, 0.95 + 0.3 * len(rows))), "Champion by production month")
     for start, end, recipe in _reigns(recipes):
         if recipe is None:
             axes.axvspan(start - 0.5, end + 0.5, facecolor="#EEEEEE", edgecolor="#CCCCCC", hatch="///", linewidth=0)
@@ -241,14 +253,14 @@ def champion_timeline(months: Sequence[object], recipes: Sequence[str | None]) -
         if start > 0 and recipes[start - 1] is not None:
             before = rows.index(str(recipes[start - 1]))
             axes.plot([start - 0.5] * 2, [before, row], color=INK, linewidth=0.9, zorder=3)
-    axes.set_yticks(range(len(rows)), [_shortened(_spoken(name), 40) for name in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [shortened(spoken(name), 40) for name in rows], fontsize=8)
     axes.set(ylim=(max(len(rows), 1) - 0.4, -0.6))
     axes.grid(False)
     axes.tick_params(axis="y", length=0)
-    _month_axis(axes, months)
+    month_axis(axes, months)
     if not rows:
-        _note(axes, "no champion has been decided yet")
-    return _png(figure)
+        note(axes, "no champion has been decided yet")
+    return png_bytes(figure)
 
 
 def production_drop(
@@ -272,10 +284,10 @@ def production_drop(
         if {len(values) for values in line} != {len(periods)}:
             lengths = [len(values) for values in line]
             raise PdxError(f"{name} has {lengths} values for {len(periods)} periods.", expected="one a period")
-    figure, (level, loss) = _figure(6.4, 3.1, title, columns=2)
+    figure, (level, loss) = new_figure(6.4, 3.1, title, columns=2)
     styles = ((BLUE, "--", "s"), ("black", "-", "o"), (RED, ":", "^"), (GREEN, "-.", "D"))
     for (name, line), (color, stroke, mark) in zip(lines.items(), styles, strict=False):
-        area, lost, error = (_heights(values) for values in line)
+        area, lost, error = (heights(values) for values in line)
         level.plot(area, stroke, color=color, linewidth=1.5, marker=mark, markersize=3.4, label=name)
         low, high = area - interval * error, area + interval * error
         level.fill_between(np.arange(len(periods)), low, high, color=color, alpha=0.10, linewidth=0)
@@ -283,70 +295,13 @@ def production_drop(
     loss.axhline(0, color=FAINT, linewidth=1)
     loss.invert_yaxis()
     for axes in (level, loss):
-        _month_axis(axes, periods, most=6)
-    _label(level, "", "AUC (shaded: 95 % interval)")
-    _label(loss, "", "lost of the OTV AUC, % (down: worse)")
+        month_axis(axes, periods, most=6)
+    label_axes(level, "", "AUC (shaded: 95 % interval)")
+    label_axes(loss, "", "lost of the OTV AUC, % (down: worse)")
     if all(v is None for line in lines.values() for v in line[0]):
-        _note(level, "no AUC is known yet")
+        note(level, "no AUC is known yet")
     figure.legend(loc="outside lower center", ncols=4, fontsize=7.5, frameon=False, handlelength=2.6)
-    return _png(figure)
-
-
-def _figure(width: float, height: float, title: str, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.suptitle(_shortened(title, 90), fontsize=9.5, color=INK, x=0.012, ha="left")
-    axes = [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
-    for one in axes:
-        for side in ("top", "right"):
-            one.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            one.spines[side].set_color(FAINT)
-        one.tick_params(labelsize=8, color=FAINT, labelcolor=INK, length=3)
-        one.grid(True, color="#ECECEC", linewidth=0.7)
-        one.set_axisbelow(True)
-    return figure, axes
-
-
-def _png(figure: Figure) -> bytes:
-    from PIL import Image  # matplotlib's own dependency, which writes its PNGs too
-
-    canvas: Any = figure.canvas
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
-    # A palette takes a quarter of the bytes of full colour (12 lines: 96 kB) and looks the same. Maximum
-    # coverage keeps a colour that few pixels have; median cut drew the alarm line in the warning's orange.
-    # Pillow adds neither time nor version to the file, so equal figures are equal bytes.
-    picture = Image.fromarray(np.ascontiguousarray(pixels)).quantize(
-        96, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )
-    stream = io.BytesIO()
-    picture.save(stream, format="png", optimize=True)
-    return stream.getvalue()
-
-
-def _label(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=8, color=INK)
-    axes.set_ylabel(y, fontsize=8, color=INK)
-
-
-def _note(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=8.5, color="#555555", transform=axes.transAxes)
-
-
-def _month_axis(axes: Axes, months: Sequence[object], most: int = 7) -> None:
-    step = max(1, -(-len(months) // most))
-    places = list(range(0, len(months), step))
-    axes.set_xticks(places, [str(months[i]) for i in places], fontsize=7.5)
-    if len(months):
-        axes.set_xlim(-0.6, len(months) - 0.4)
-
-
-def _heights(values: Sequence[float | None]) -> Any:
-    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    return png_bytes(figure)
 
 
 def _reigns(recipes: Sequence[str | None]) -> list[tuple[int, int, str | None]]:
@@ -358,13 +313,3 @@ def _reigns(recipes: Sequence[str | None]) -> list[tuple[int, int, str | None]]:
         else:
             reigns.append((i, i, recipe))
     return reigns
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _shortened(text: str, length: int) -> str:
-    # mathtext would swallow dollar signs, as in a column called amount_$.
-    text = text if len(text) <= length else f"{text[: length - 9]}…{text[-8:]}"
-    return text.replace("$", r"\$")

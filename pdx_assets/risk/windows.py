@@ -20,13 +20,7 @@ from pdx_assets.risk.immature import describe
 from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec, Strategy
-from pdx_assets.risk.window_loans import ITV_SHARE as ITV_SHARE
-from pdx_assets.risk.window_loans import Development as Development
-from pdx_assets.risk.window_loans import in_time_validation as in_time_validation
-from pdx_assets.risk.window_loans import labelled as labelled
-from pdx_assets.risk.window_loans import split_development as split_development
-from pdx_assets.risk.window_loans import study_sample as study_sample
-from pdx_assets.risk.window_loans import to_sample as to_sample
+from pdx_assets.risk.window_loans import ITV_SHARE, Development, labelled, split_development
 
 MANIFEST_VERSION = 1
 LOAN = ["cohort", "loan_id"]

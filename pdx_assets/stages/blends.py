@@ -16,7 +16,7 @@ from pdx_assets.stages.workspace import Workspace
 
 if TYPE_CHECKING:
     from pdx_assets.risk.models.matrix import Sample
-    from pdx_assets.risk.windows import Development
+    from pdx_assets.risk.window_loans import Development
 
 # Raised whenever the same members would give another blend.
 BLEND_VERSION = "1"
@@ -135,7 +135,7 @@ def _mean(bundles: Sequence[Any], sample: Sample) -> Any:
 
 
 def _parity(ws: Workspace, manifest: Mapping[str, Any], data: Development) -> Sample:
-    from pdx_assets.risk.windows import to_sample
+    from pdx_assets.risk.window_loans import to_sample
 
     # A window that reaches up to the decision date has no OTV.
     return to_sample(ws.spec, otv_loans(ws, manifest)) if manifest.get("otv") else data.itv

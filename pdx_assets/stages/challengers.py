@@ -21,7 +21,8 @@ from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.immature import EXPOSURE_VERSION
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import PAPER_STRATEGIES, AlgorithmName, Strategy
-from pdx_assets.risk.windows import Development, canonical_strategy, identity, trained_for
+from pdx_assets.risk.window_loans import Development
+from pdx_assets.risk.windows import canonical_strategy, identity, trained_for
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.rests_on import require_unchanged
@@ -268,7 +269,7 @@ def _train(
     from pdx_assets.risk.bundle import build_bundle
     from pdx_assets.risk.metrics.summary import evaluate
     from pdx_assets.risk.models.training import train
-    from pdx_assets.risk.windows import to_sample
+    from pdx_assets.risk.window_loans import to_sample
     from pdx_assets.stages.windows import otv_loans
 
     data = learned_from(ws, manifest)

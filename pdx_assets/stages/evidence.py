@@ -17,7 +17,8 @@ from pdx_assets.risk.evidence.record import MonthEvidence, MonthRecord, month_ev
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.policy import Candidate, Contest, Evidence, by_recipe, contest_number, periods_since_change
-from pdx_assets.risk.windows import earlier_cohorts, labelled
+from pdx_assets.risk.window_loans import labelled
+from pdx_assets.risk.windows import earlier_cohorts
 from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
 from pdx_assets.stages.gates import gates_of
 from pdx_assets.stages.made import keep_record

@@ -10,7 +10,8 @@ from pdx_assets.risk.metrics.fairness import equal_opportunity_difference
 from pdx_assets.risk.policy import Candidate
 from pdx_assets.risk.scoring import at_cut_off
 from pdx_assets.risk.spec import Evidence
-from pdx_assets.risk.windows import in_time_validation, known_cohorts, labelled
+from pdx_assets.risk.window_loans import in_time_validation, labelled
+from pdx_assets.risk.windows import known_cohorts
 from pdx_assets.stages.challengers import learned_from, load_bundle
 from pdx_assets.stages.scores import ensure_scores, newest_applications, pds_and_weight, pds_of
 from pdx_assets.stages.workspace import Workspace

@@ -12,7 +12,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.checks.drift import SCORE, Binned, moved
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.metrics.stability import NumberBins
-from pdx_assets.risk.windows import in_time_validation
+from pdx_assets.risk.window_loans import in_time_validation
 from pdx_assets.stages.challengers import load_bundle
 from pdx_assets.stages.made import keep_made_from
 from pdx_assets.stages.record import find_decision

@@ -11,7 +11,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError, HomeError, NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.metrics.fairness import approval_of_goods, equal_opportunity_difference
-from pdx_assets.risk.windows import labelled
+from pdx_assets.risk.window_loans import labelled
 from pdx_assets.stages.decision import measure, pointers
 from pdx_assets.stages.governance import events, overruled
 from pdx_assets.stages.made import keep_made_from

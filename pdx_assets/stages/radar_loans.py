@@ -19,7 +19,8 @@ from pdx_assets.risk.radar import combined
 from pdx_assets.risk.radar.ages import day_at, has_arrears
 from pdx_assets.risk.radar.arrears import Seen
 from pdx_assets.risk.radar.confidence import Floats
-from pdx_assets.risk.windows import in_time_validation, labelled, labels_day, otv_months
+from pdx_assets.risk.window_loans import in_time_validation, labelled
+from pdx_assets.risk.windows import labels_day, otv_months
 from pdx_assets.stages.monitoring import champion_and_window
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import ensure_scores, read_scores

@@ -13,7 +13,7 @@ import polars as pl
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import TrainingError
 from pdx_assets.risk.hashing import document_sha256
-from pdx_assets.risk.windows import to_sample
+from pdx_assets.risk.window_loans import to_sample
 from pdx_assets.stages.challengers import load_bundle
 from pdx_assets.stages.windows import known_loans
 from pdx_assets.stages.workspace import Workspace

@@ -17,19 +17,17 @@ from pdx_assets.risk.maturity import decidable_months
 from pdx_assets.risk.outcomes import cohort_labels, labels_every_loan, never_labelled, require_horizon
 from pdx_assets.risk.spec import PAPER_STRATEGIES, Strategy
 from pdx_assets.risk.window_counts import CohortLabels, WindowCount, count_windows
+from pdx_assets.risk.window_loans import Development, labelled, split_development
 from pdx_assets.risk.windows import (
     Cohorts,
-    Development,
     as_of_months,
     assemble_development,
     build_manifest,
     canonical_strategy,
     development_months,
     known_part,
-    labelled,
     labels_day,
     otv_months,
-    split_development,
 )
 from pdx_assets.stages import rests_on
 from pdx_assets.stages.leaks import find_judgement, refuse_open_leaks

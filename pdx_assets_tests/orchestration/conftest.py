@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,3 +49,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         outcomes = run_all(small_spec(), "2022-09")
         assert [o.error for o in outcomes if o.error] == []
         yield Workspace.of(small_spec())
+
+
+@pytest.fixture
+def copied(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The finished home, to be written to."""
+    home = tmp_path / "pdx"
+    shutil.copytree(finished.settings.home, home)
+    monkeypatch.setenv("PDX_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
+    return Workspace.of(finished.spec)

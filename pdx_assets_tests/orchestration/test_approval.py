@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 from typer.testing import CliRunner
 
@@ -26,18 +23,14 @@ GOVERNED = SPEC.model_copy(
 
 
 @pytest.fixture
-def undecided(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, Month]:
+def undecided(copied: Workspace) -> tuple[Workspace, Month]:
     """The finished home as it was before the month of a promotion was decided, and that month."""
-    home = tmp_path / "pdx"
-    shutil.copytree(finished.settings.home, home)
-    monkeypatch.setenv("PDX_HOME", str(home))
-    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     ws = Workspace.of(GOVERNED)
     promoted = [d["production_month"] for d in decisions(ws) if d["decision"] == "promoted"]
     assert promoted, "the small portfolio has a promotion"
     month = Month.parse(promoted[-1])
     later = [d["production_month"] for d in decisions(ws) if d["production_month"] >= str(month)]
-    for path in home.rglob("decisions/main/*.json"):
+    for path in copied.settings.home.rglob("decisions/main/*.json"):
         if path.stem in later:
             path.unlink()
     from deltalake import DeltaTable

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -17,12 +18,12 @@ from pdx_assets.risk.evidence.record import read_month
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.stages.as_of import as_of_challenge, evidence_months, models_as_of, recipes
 from pdx_assets.stages.challengers import find_pointer, load_bundle
-from pdx_assets.stages.decision import newest_applications, pointers, retained
+from pdx_assets.stages.decision import pointers, retained
 from pdx_assets.stages.evidence import make_record
 from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import find_decision
-from pdx_assets.stages.scores import read_scores
+from pdx_assets.stages.scores import newest_applications, read_scores
 from pdx_assets.stages.simulation import simulate, usable_policies
 from pdx_assets.stages.windows import window
 from pdx_assets.stages.workspace import Workspace
@@ -124,8 +125,16 @@ def test_decisions_state_their_evidence(on_evidence: Workspace) -> None:
 
 
 def test_cut_offs_are_set_on_applications_that_nobody_has_learned_from(on_evidence: Workspace) -> None:
-    ((cohort, _),) = newest_applications(on_evidence, NEXT).items()
-    assert str(cohort) == "2022-07"
+    """On OTV, the first champion would be asked about loans it was trained on."""
+    first = find_decision(on_evidence, P0)
+    assert first is not None
+    assert first["champion"]["strategy"] in BEYOND, "or its cut-off would be set on OTV"
+    cohorts = newest_applications(on_evidence, P0)
+    assert [str(c) for c in cohorts] == ["2022-06"]
+    pd = read_scores(on_evidence, [first["champion"]["bundle_sha256"]], cohorts)["pd"].to_numpy()
+    cut_off = first["at_cut_off"]["cut_off"]
+    assert cut_off == pytest.approx(float(np.quantile(pd, 0.8, method="inverted_cdf")))
+    assert first["at_cut_off"]["after"]["approval_rate"] == pytest.approx((pd <= cut_off).mean())
 
 
 def test_what_was_made_is_not_wanted_again(on_evidence: Workspace) -> None:
@@ -144,10 +153,18 @@ def test_other_policies_on_the_same_scores(on_evidence: Workspace) -> None:
     assert found["paper"].difference is None
     assert found["never"].realized.champion_changes == 0
     assert found["always"].realized.champion_changes == 1
+    best = {}
+    for strategy in on_evidence.spec.strategies:
+        for algorithm in on_evidence.spec.algorithms:
+            pointers_ = [find_pointer(on_evidence, strategy, algorithm, p) for p in (P0, NEXT)]
+            metrics = [on_evidence.lake.get_document("production_performance", str(p))["metrics"] for p in (P0, NEXT)]
+            areas = [m[p["bundle_sha256"]]["auc"] for m, p in zip(metrics, pointers_, strict=True) if p]
+            best[strategy, algorithm] = sum(areas) / 2
     for name, policy in found.items():
         assert policy.realized.measured == 2, name
         assert policy.realized.mean_production_auc is not None
-        assert policy.regret is not None and policy.regret > -0.2
+        own = policy.realized.mean_production_auc
+        assert policy.regret == pytest.approx(max(best.values()) - own), "against whichever recipe did best"
         assert policy.realized.profit_per_loan is not None
         json.dumps(policy.document(), allow_nan=False)
     decided = [find_decision(on_evidence, p) for p in (P0, NEXT)]

@@ -36,16 +36,6 @@ NEXT = Month.parse("2022-10")
 SPEC = small_spec()
 
 
-@pytest.fixture
-def copied(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The finished home, to be written to."""
-    home = tmp_path / "pdx"
-    shutil.copytree(finished.settings.home, home)
-    monkeypatch.setenv("PDX_HOME", str(home))
-    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
-    return Workspace.of(SPEC)
-
-
 def loser(ws: Workspace, month: str) -> str:
     """A challenger of a month that is in charge of none: not the baseline, so that only an order has it scored."""
     champions = {d["champion"]["bundle_sha256"] for d in decisions(ws)}

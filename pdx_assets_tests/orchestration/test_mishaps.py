@@ -24,16 +24,6 @@ from pdx_assets_tests.orchestration.conftest import run_all
 from pdx_assets_tests.small_portfolio import small_spec
 
 
-@pytest.fixture
-def copied(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The finished home, to be written to."""
-    home = tmp_path / "pdx"
-    shutil.copytree(finished.settings.home, home)
-    monkeypatch.setenv("PDX_HOME", str(home))
-    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
-    return Workspace.of(small_spec())
-
-
 def test_an_incumbent_that_cannot_be_scored_stays_and_a_check_fails(copied: Workspace) -> None:
     """One damaged file used to fail otv_scores, and then the task that held decision and production scores: either
     way no later month was decided.

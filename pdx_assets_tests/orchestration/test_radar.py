@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import date, timedelta
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -25,16 +23,6 @@ from pdx_assets_tests.small_portfolio import small_spec
 
 SPEC = small_spec()
 P0, LAST = Month.parse("2022-07"), Month.parse("2022-09")
-
-
-@pytest.fixture
-def copied(finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The finished home, to be written to."""
-    home = tmp_path / "pdx"
-    shutil.copytree(finished.settings.home, home)
-    monkeypatch.setenv("PDX_HOME", str(home))
-    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
-    return Workspace.of(SPEC)
 
 
 def test_a_month_is_estimated_when_it_ends_and_at_each_quarter_of_the_horizon() -> None:

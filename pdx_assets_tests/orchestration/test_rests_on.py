@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,12 +139,11 @@ STEPS: dict[str, Callable[[Workspace], object]] = {
     ids=["ban", "price", "label"],
 )
 def test_a_home_that_has_run_is_left_as_it_is(
-    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+    copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
 ) -> None:
-    shutil.copytree(finished.settings.home, tmp_path / "home")
-    monkeypatch.setenv("PDX_HOME", str(tmp_path / "home"))
+    home = copied.settings.home
     rests_on.require_unchanged(changed())
-    before = files(tmp_path / "home")
+    before = files(home)
     defs = tmp_path / "defs" / "small"
     defs.mkdir(parents=True)
     declared = {"type": "pdx_assets.Portfolio", "attributes": small_attributes(**changes)}
@@ -159,4 +157,4 @@ def test_a_home_that_has_run_is_left_as_it_is(
         with pytest.raises(HomeError) as refused:
             step(changed(**changes))
         assert said in str(refused.value), name
-    assert files(tmp_path / "home") == before
+    assert files(home) == before

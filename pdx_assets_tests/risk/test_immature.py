@@ -15,18 +15,12 @@ from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import FirewallError, SpecError, WindowError
 from pdx_assets.risk.exposure import seen_events
 from pdx_assets.risk.hashing import content_sha256
-from pdx_assets.risk.immature import check_seen, exposed_loans
+from pdx_assets.risk.immature import check_seen, exposed_loans, seen_loans
 from pdx_assets.risk.models.training import train
 from pdx_assets.risk.outcomes import label_rows, label_view
 from pdx_assets.risk.spec import PortfolioSpec
-from pdx_assets.risk.windows import (
-    Cohorts,
-    as_of_months,
-    build_manifest,
-    canonical_strategy,
-    development_months,
-    split_development,
-)
+from pdx_assets.risk.window_loans import split_development
+from pdx_assets.risk.windows import Cohorts, as_of_months, build_manifest, canonical_strategy, development_months
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 
 STRATEGIES = ["fixed_window", "rolling_window", "all_known", "immature_cohorts"]
@@ -197,11 +191,17 @@ def test_the_past_of_the_tape_does() -> None:
     assert digest(features, dropped, "xgboost") != digest(features, events, "xgboost")
 
 
-def test_an_event_of_after_the_decision_date_does_not_pass_the_firewall() -> None:
-    _, events = book(1)
-    check_seen(seen_events(events, ON), on=ON)
-    with pytest.raises(FirewallError, match=r"Outcomes of after the decision date 2022-09-01: 2021-0"):
-        check_seen(events, on=ON)
+def test_a_bad_loan_of_after_the_decision_date_does_not_pass_the_firewall() -> None:
+    features, events = book(1)
+    nobody = features.select("cohort", "loan_id").clear()
+    rows = seen_loans(SPEC, features, events, nobody, on=ON)
+    check_seen(rows, events, on=ON)
+    # As if the events had been read without their dates.
+    later = seen_loans(SPEC, features, events, nobody, on=date(2024, 9, 1))
+    with pytest.raises(FirewallError, match=r"on the decision date 2022-09-01: 2021-0.* known from 202[234]-"):
+        check_seen(later, events, on=ON)
+    with pytest.raises(FirewallError, match="by no event at all"):
+        check_seen(rows, events.clear(), on=ON)
 
 
 def test_of_complete_cohorts_loans_are_those_of_known_labels() -> None:

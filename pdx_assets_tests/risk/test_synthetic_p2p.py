@@ -23,7 +23,8 @@ from pdx_assets.risk.synthetic import expected_auc, write_simulated_tape
 from pdx_assets.risk.synthetic_p2p import SCHEMA, as_of, draw_month
 from pdx_assets.risk.synthetic_p2p_truth import bad_rate
 from pdx_assets.risk.tape import locate_tape, performance_panel, stage_tape
-from pdx_assets.risk.windows import development_months, otv_months, to_sample
+from pdx_assets.risk.window_loans import to_sample
+from pdx_assets.risk.windows import development_months, otv_months
 
 DEFS = Path(pdx_assets.__file__).parent / "defs" / "p2p_twin" / "defs.yaml"
 SPEC = load_spec(DEFS)

@@ -18,6 +18,7 @@ from pdx_assets.risk.errors import WindowError
 from pdx_assets.risk.hashing import canonical_json
 from pdx_assets.risk.outcomes import LABEL_SCHEMA
 from pdx_assets.risk.spec import PortfolioSpec
+from pdx_assets.risk.window_loans import in_time_validation, study_sample
 from pdx_assets.risk.windows import (
     WEIGHTED,
     Cohorts,
@@ -26,9 +27,7 @@ from pdx_assets.risk.windows import (
     canonical_strategy,
     development_months,
     identity,
-    in_time_validation,
     otv_months,
-    study_sample,
     trained_for,
 )
 from pdx_assets_tests.risk import small_tape

@@ -20,7 +20,8 @@ from pdx_assets.risk.leaks.tally import Kind
 from pdx_assets.risk.outcomes import cohort_labels, label_view
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.tape import StagedTape
-from pdx_assets.risk.windows import development_months, in_time_validation, labels_day, otv_months
+from pdx_assets.risk.window_loans import in_time_validation
+from pdx_assets.risk.windows import development_months, labels_day, otv_months
 
 MOST_LOANS = 150_000
 """Loans that are judged at most, whole borrowers by hash: limits are of sizes, and more loans would not move them."""
