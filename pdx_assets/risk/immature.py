@@ -113,7 +113,7 @@ def check_seen(rows: pl.DataFrame, bads: pl.DataFrame, *, on: date) -> None:
         return
     found = leaks.group_by("cohort").agg(pl.len().alias("rows"), pl.col("day").max()).sort("cohort")
     listed = "; ".join(
-        f"{cohort}: {count} bad loans" + (f", the last known from {day}" if day else ", by no event at all")
+        f"{cohort}: {count} of its loans" + (f", the last known from {day}" if day else ", by no event at all")
         for cohort, count, day in found.iter_rows()
     )
     raise FirewallError(
