@@ -34,7 +34,7 @@ import polars as pl
 
 from benchmarks.evidence_report import print_report
 from benchmarks.simulated_drift import demo_spec, expected
-from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.evidence import gates as of
 from pdx_assets.risk.evidence.paired import mean_level
@@ -58,7 +58,7 @@ from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import Decision, Drift, PolicyName, PortfolioSpec, SimulatedLender
 from pdx_assets.risk.synthetic import simulate
 from pdx_assets.risk.synthetic_applicants import draw_applications, draw_borrowers, true_log_odds
-from pdx_assets.risk.window_loans import in_time_validation, to_sample
+from pdx_assets.risk.window_loans import Development, in_time_validation, to_sample
 
 ALGORITHMS = ("logistic_regression", "xgboost")
 STRATEGIES = ("rolling_window", "all_known", "immature_cohorts")
@@ -117,6 +117,7 @@ class Lender:
 
     plan: Plan
     models: dict[str, TrainedModel] = field(default_factory=dict)
+    windows: dict[tuple[str, Month], Development] = field(default_factory=dict)
     measured: dict[tuple[str, Month, int], float] = field(default_factory=dict)
 
     @cached_property
@@ -143,26 +144,37 @@ class Lender:
             return self.labelled(FIRST_COHORT, known)
         if strategy != "immature_cohorts":
             raise ValueError(f"{strategy!r}: expected some of {', '.join(STRATEGIES)}")
-        from pdx_assets.risk.exposure import clock, exposure
+        from pdx_assets.risk.exposure import clock, exposure, recency
 
         rows = self.labelled(FIRST_COHORT, month - 1)
         age, seen = rows["bad_age"].to_numpy(), np.minimum(month.ordinal - 1 - rows["born"].to_numpy(), HORIZON)
         bad = (age > 0) & (age <= seen)
         at = np.where(bad, age, seen).astype(np.int64)
         weight = exposure(bad, at, clock(bad, at, HORIZON))
+        half_life = plan_spec().windows.half_life_months
+        if half_life is not None:
+            weight = weight * recency(rows["born"].to_numpy(), decision_date(month), half_life)
         rows = rows.with_columns(pl.Series("label", bad.astype(np.int8)), pl.Series("weight", weight))
         return rows.filter(pl.col("weight") > 0)
+
+    def development(self, strategy: str, month: Month) -> Development:
+        """Train and ITV, split by borrower as everywhere."""
+        if (strategy, month) not in self.windows:
+            rows = self.learned(strategy, month)
+            itv = in_time_validation(rows["borrower_hash"].to_numpy(), self.plan.seed)
+            self.windows[strategy, month] = Development(
+                *(to_sample(plan_spec(), rows.filter(pl.Series(side))) for side in (~itv, itv))
+            )
+        return self.windows[strategy, month]
 
     def model(self, recipe: str, month: Month) -> str:
         """Trains a recipe's model of a month, if that is to be done, and returns its name."""
         name = f"{recipe} {month}"
         if name not in self.models:
             strategy, algorithm = recipe.split()
-            rows = self.learned(strategy, month)
-            itv = in_time_validation(rows["borrower_hash"].to_numpy(), self.plan.seed)
-            samples = [to_sample(plan_spec(), rows.filter(pl.Series(side))) for side in (~itv, itv)]
+            loans = self.development(strategy, month)
             seed = seed_from("evidence policy", self.plan.seed, recipe, month)
-            self.models[name] = train(algorithm, samples[0], samples[1], {}, seed=seed)
+            self.models[name] = train(algorithm, loans.train, loans.itv, {}, seed=seed)
         return name
 
     def sample(self, first: Month, last: Month) -> Sample:
@@ -214,16 +226,16 @@ def as_of_evidence(lender: Lender, month: Month, recipes: Sequence[str]) -> Mont
 
 
 def judged_gates(lender: Lender, production: Month, new: Candidate, incumbent: Candidate) -> tuple[of.Gate, ...]:
-    """The gates of a model against the incumbent, on what a lender has on the decision date."""
+    """The gates of a model against the incumbent, on what a lender has on the decision date (stages/gates.py)."""
     rules = lender.plan.decision("evidence").evidence
     assert rules is not None
     models = [lender.models[c.bundle_sha256] for c in (new, incumbent)]
-    asked = [of.discrimination(rules, None)]
-    otv = (production - 15, production - 13)
-    if max(Month.parse(c.last_cohort) for c in (new, incumbent)) < otv[0]:
-        loans = lender.sample(*otv)
-        pds = [m.predict_pd(loans.matrix) for m in models]
-        asked = [of.discrimination(rules, auc_estimate(loans.label, *pds)), of.calibration(rules, loans.label, pds[0])]
+    itv = lender.development(new.strategy, production).itv
+    pds = [m.predict_pd(itv.matrix) for m in models]
+    asked = [
+        of.discrimination(rules, auc_estimate(itv.label, *pds, itv.weight)),
+        of.calibration(rules, itv.label, pds[0], itv.weight),
+    ]
     recent = lender.sample(production - 1, production - 1)
     after, before = (m.predict_pd(recent.matrix) for m in models)
     cut_off = cut_off_for(0.8, before)

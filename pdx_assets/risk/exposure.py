@@ -149,3 +149,17 @@ def exposure(bad: np.ndarray, month: np.ndarray, u: np.ndarray) -> np.ndarray:
     A loan of weight 0 was seen too briefly to say anything, and must be left out of the fit.
     """
     return np.where(bad, 1.0, u[month])
+
+
+def recency(cohort: np.ndarray, on: date, half_life_months: int) -> np.ndarray:
+    """Weight of each loan by its age, shape (n,): halved with every half-life from its cohort to the decision date.
+
+    A hazard model takes every cohort alike, however old. Where what makes loans bad changes, its oldest cohorts teach
+    what is no longer so, and there are more of them every year; a window that ends at an age forgets all at once.
+    Source: exponential forgetting, as in Widmer and Kubat 1996, doi:10.1007/BF00116900, and Gama et al. 2014,
+    doi:10.1145/2523813, section 3.1.2.
+
+    Args:
+        cohort: (n,) ordinal of each loan's (first) month.
+    """
+    return 0.5 ** ((Month.of(on).ordinal - cohort) / half_life_months)

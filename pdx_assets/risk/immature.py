@@ -14,7 +14,16 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import FirewallError, TrainingError
-from pdx_assets.risk.exposure import LOAN, bads_sha256, clock, exposure, last_reported, seen_events, standing
+from pdx_assets.risk.exposure import (
+    LOAN,
+    bads_sha256,
+    clock,
+    exposure,
+    last_reported,
+    recency,
+    seen_events,
+    standing,
+)
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.outcomes import bad_events
 from pdx_assets.risk.spec import PortfolioSpec
@@ -72,7 +81,9 @@ def describe(
                 "bads_sha256": bads_sha256(spec, events_of.get(key, events.clear()), on),
             }
         )
-    hashed = [[r["cohort"], r["features_sha256"], r["labels_sha256"]] for r in described]
+    half_life = spec.windows.half_life_months
+    hashed: list[Any] = [[r["cohort"], r["features_sha256"], r["labels_sha256"]] for r in described]
+    hashed += [{"half_life_months": half_life}] if half_life else []
     return {
         "sha256": document_sha256(hashed),
         "first": keys[0],
@@ -80,6 +91,7 @@ def describe(
         **_counts(rows, loans.height),
         "last_event": str(_last_day(spec, events, on)),
         "clock": _clock(spec, rows),
+        **({"half_life_months": half_life} if half_life else {}),
         "months": described,
     }
 
@@ -124,15 +136,23 @@ def check_seen(rows: pl.DataFrame, bads: pl.DataFrame, *, on: date) -> None:
 
 
 def exposed_loans(
-    spec: PortfolioSpec, features: pl.DataFrame, events: pl.DataFrame, undecided: pl.DataFrame, *, on: date
+    spec: PortfolioSpec,
+    features: pl.DataFrame,
+    events: pl.DataFrame,
+    undecided: pl.DataFrame,
+    *,
+    on: date,
+    half_life_months: int | None = None,
 ) -> pl.DataFrame:
     """Loans as a weighted classifier learns from them: clean_features, ``label`` and ``weight`` = exposure.
 
-    The exposure multiplies a sample weight. A loan seen too briefly to say anything is left out.
+    The exposure multiplies a sample weight, and with a half-life the recency of the loan's cohort. A loan seen too
+    briefly to say anything is left out.
 
     Args:
         features: clean_features of the window's cohorts.
         events, undecided: as in :func:`describe`.
+        half_life_months: as the window's manifest has it; None: all cohorts weigh alike.
 
     Raises:
         TrainingError: no bad loan yet, or none seen through the horizon.
@@ -144,6 +164,10 @@ def exposed_loans(
     weight = exposure(bad, month, clock(bad, month, spec.label.horizon_months, sampled))
     if sampled is not None:
         weight = weight * sampled
+    if half_life_months is not None:
+        born = {c: Month.parse(c).ordinal for c in rows["cohort"].unique().to_list()}
+        months = rows["cohort"].replace_strict(born, return_dtype=pl.Int64).to_numpy()
+        weight = weight * recency(months, on, half_life_months)
     exposed = rows.select(
         *LOAN, pl.col("bad").cast(pl.Int8).alias("label"), pl.Series("weight", weight.astype("float32"))
     ).filter(pl.col("weight") > 0)

@@ -196,13 +196,15 @@ def known_part(
 
 
 def identity(manifest: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """What makes two windows the same to a model: content, label, split; not the strategy's name or p."""
+    """What makes two windows the same to a model: content, label, split, forgetting; not the strategy's name or p."""
     months = [{k: m[k] for k in ("cohort", "features_sha256", "labels_sha256")} for m in manifest[part]["months"]]
+    half_life = manifest[part].get("half_life_months")
     return {
         "portfolio": manifest["portfolio"],
         "label": manifest["label"],
         "split": manifest["split"],
         "months": months,
+        **({"half_life_months": half_life} if half_life else {}),
     }
 
 

@@ -128,7 +128,8 @@ def development(ws: Workspace, manifest: Mapping[str, Any], *, most: int | None 
     features = ws.lake.scan_months("clean_features", months, version=versions["clean_features"]).collect()
     events, undecided = _outcomes(ws, months, versions)
     on = labels_day(ws.spec, Month.parse(manifest["production_month"]))
-    rows = exposed_loans(ws.spec, features, events, undecided, on=on)
+    half_life = manifest["development"].get("half_life_months")
+    rows = exposed_loans(ws.spec, features, events, undecided, on=on, half_life_months=half_life)
     return split_development(ws.spec, manifest, rows, most=most)
 
 

@@ -14,13 +14,20 @@ from pdx_assets.risk.bundle import build_bundle
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import FirewallError, SpecError, WindowError
 from pdx_assets.risk.exposure import seen_events
-from pdx_assets.risk.hashing import content_sha256
+from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.immature import check_seen, exposed_loans, seen_loans
 from pdx_assets.risk.models.training import train
 from pdx_assets.risk.outcomes import label_rows, label_view
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.window_loans import split_development
-from pdx_assets.risk.windows import Cohorts, as_of_months, build_manifest, canonical_strategy, development_months
+from pdx_assets.risk.windows import (
+    Cohorts,
+    as_of_months,
+    build_manifest,
+    canonical_strategy,
+    development_months,
+    identity,
+)
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
 
 STRATEGIES = ["fixed_window", "rolling_window", "all_known", "immature_cohorts"]
@@ -129,17 +136,18 @@ def events_of(rows: list[tuple]) -> pl.DataFrame:  # type: ignore[type-arg]
     return pl.DataFrame(rows, schema={n: dates.get(n, pl.String) for n in names}, orient="row")
 
 
-def manifest(features: pl.DataFrame, events: pl.DataFrame) -> dict:  # type: ignore[type-arg]
+def manifest(features: pl.DataFrame, events: pl.DataFrame, spec: PortfolioSpec = SPEC) -> dict:  # type: ignore[type-arg]
     shas = {c: content_sha256(features.filter(pl.col("cohort") == str(c))) for c in COHORTS}
     loans = features.select("cohort", "loan_id", "application_date")
     nobody = loans.select("cohort", "loan_id").clear()
     cohorts = Cohorts(shas, pl.DataFrame(), loans, {}, events=events, undecided=nobody)
-    return build_manifest(SPEC, "immature_cohorts", P, cohorts, seed=0)
+    return build_manifest(spec, "immature_cohorts", P, cohorts, seed=0)
 
 
 def digest(features: pl.DataFrame, events: pl.DataFrame, algorithm: str) -> str:
     said = manifest(features, events)
-    rows = exposed_loans(SPEC, features, events, features.select("cohort", "loan_id").clear(), on=ON)
+    nobody, half_life = features.select("cohort", "loan_id").clear(), said["development"]["half_life_months"]
+    rows = exposed_loans(SPEC, features, events, nobody, on=ON, half_life_months=half_life)
     data = split_development(SPEC, said, rows)
     model = train(algorithm, data.train, data.itv, {}, seed=1)
     given = {k: said["development"][k] for k in ("last_event",)}
@@ -233,6 +241,34 @@ def test_the_manifest_says_what_each_cohort_had_shown() -> None:
     assert "2022-08-31" <= part["last_event"] <= "2022-09-01"
     young = part["months"][-1]
     assert young["bad_rate"] == young["bads"] / 30
+
+
+def test_a_cohort_of_a_half_life_ago_teaches_half_as_much() -> None:
+    features, events = book(2)
+    nobody = features.select("cohort", "loan_id").clear()
+    alike, forgetting = (
+        exposed_loans(SPEC, features, events, nobody, on=ON, half_life_months=h).sort("cohort", "loan_id")
+        for h in (None, 4)
+    )
+    assert forgetting["loan_id"].to_list() == alike["loan_id"].to_list()
+    shares = forgetting.with_columns(share=pl.col("weight") / alike["weight"]).group_by("cohort").agg("share")
+    for cohort, found in shares.iter_rows():
+        age = P.ordinal - month(cohort).ordinal
+        assert found == pytest.approx([2 ** (-age / 4)] * len(found), rel=1e-6)
+
+
+def test_windows_that_forget_otherwise_are_other_windows() -> None:
+    """A study or a model found by its window must not be that of another half-life."""
+    plan = small_attributes()["windows"]
+    features, events = book(3)
+    said = {}
+    for half_life in (None, 12, 24):
+        spec = beyond(windows=plan | {"half_life_months": half_life})
+        found = said[half_life] = manifest(features, events, spec)
+        assert found["development"].get("half_life_months") == half_life
+    assert len({m["development"]["sha256"] for m in said.values()}) == 3
+    assert len({document_sha256(identity(m, "development")) for m in said.values()}) == 3
+    assert manifest(features, events) == said[12], "the default"
 
 
 def test_a_cohort_that_was_not_made_is_named() -> None:
