@@ -3,15 +3,19 @@
 Run from the repository: python -m benchmarks.evidence_policy --out FILE.jsonl [--seeds 100] [--years 1] [--workers 2]
 
 One seed is one lender: demo's columns and window plan, 500 loans a month (about 40 bads), an untuned logistic
-regression and an untuned XGBoost for each strategy. Two worlds, the same seeds in each: ``stable`` (no drift) and
-``drift`` (the true weights turn by ``--concept`` radians a year, 0.27 by default as in demo). As-of models are built
-for every month from 21 months before p0; contests, gates, level and cool-down are the settings' defaults,
-``first_recipe`` is the paper's rolling window with logistic regression. ``always`` has that recipe too.
+regression and an untuned XGBoost for each strategy, as-of models for every month from 21 months before p0. Two worlds,
+the same seeds in each: ``stable`` (no drift) and ``drift`` (the true weights turn by ``--concept`` radians a year, 0.27
+by default as in demo). Under ``evidence`` contests, gates, level, cool-down and forgetting are the settings' defaults,
+and no first recipe is declared. ``always`` has the rolling window's logistic regression.
 
 A model's **true AUC** is its expected AUC under the true PDs, on loans that no model has seen: 20,000 first-time
 applicants of the month for the monthly figures, a million for a change of recipe under ``evidence``. A change is
 **false** when the new model's is not higher than that of the model which would have been in charge: the month's refit
 of the old recipe, or, under the other policies, the incumbent itself. A year is false when any of its changes is.
+
+Who is truly better is also asked of the judges themselves, each production month: the common OTV, on the month's own
+models that have not seen it (the paper's strategies); the same three cohorts under models of before them, which any
+recipe has; and the record. Which recipe each puts first is held against its mean true AUC over the lender's months.
 
 One line a lender is appended to the file when it is done; lenders that are there already are not done again.
 """
@@ -64,7 +68,7 @@ ALGORITHMS = ("logistic_regression", "xgboost")
 STRATEGIES = ("rolling_window", "all_known", "immature_cohorts")
 FIRST_COHORT, FIRST_AS_OF, P0 = Month(2019, 1), Month(2021, 4), Month(2023, 1)
 HORIZON = 12
-FIRST_RECIPE = "rolling_window logistic_regression"
+ALWAYS = "rolling_window logistic_regression"
 SAMPLE, MILLION, CHUNK = 20_000, 1_000_000, 100_000
 
 
@@ -100,8 +104,8 @@ class Plan:
     def decision(self, policy: PolicyName) -> Decision:
         return Decision(
             policy=policy,
-            always=FIRST_RECIPE,
-            evidence={"first_month": str(FIRST_AS_OF), "first_recipe": FIRST_RECIPE},  # type: ignore[arg-type]
+            always=ALWAYS,
+            evidence={"first_month": str(FIRST_AS_OF)},  # type: ignore[arg-type]
         )
 
 
@@ -269,7 +273,8 @@ def run_lender(plan: Plan) -> dict[str, Any]:
         known = tuple(e for m, e in record.items() if e is not None and m + (HORIZON + 1) <= production)
         names = [c.bundle_sha256 for c in own.values()]
         truth = dict(zip(own, lender.true_aucs(names, production), strict=True))
-        entry: dict[str, Any] = {"month": str(production), "truth": truth, "policies": {}, "picks": picks(own, known)}
+        judged = picks(lender, production, own, otv, known)
+        entry: dict[str, Any] = {"month": str(production), "truth": truth, "policies": {}, "picks": judged}
         for policy, decide in POLICIES.items():
             contest = month_contest(lender, policy, production, own, otv, known, recorded[policy])
             choice = decide(contest, plan.decision(policy))
@@ -352,14 +357,17 @@ def month_result(
     return result
 
 
-def picks(own: Mapping[str, Candidate], known: Sequence[MonthEvidence]) -> dict[str, str | None]:
-    """Which of the recipes that OTV can judge it prefers, and which the record prefers."""
-    judged = {recipe: c.score for recipe, c in own.items() if c.score is not None}
-    levels = {recipe: level.estimate for recipe in judged if (level := mean_level(known, recipe)) is not None}
-    return {
-        "otv": max(judged, key=lambda r: judged[r] or 0.0) if judged else None,
-        "record": max(levels, key=lambda r: levels[r]) if levels else None,
+def picks(
+    lender: Lender, production: Month, own: Mapping[str, Candidate], otv: Sample, known: Sequence[MonthEvidence]
+) -> dict[str, str]:
+    """The recipe that each judge puts first; the one without any basis puts none."""
+    before = {r: lender.models[lender.model(r, production - 15)].predict_pd(otv.matrix) for r in own}
+    judged: dict[str, dict[str, float]] = {
+        "otv": {r: c.score for r, c in own.items() if c.score is not None},
+        "otv, earlier models": {r: auc(otv.label, pd) for r, pd in before.items()},
+        "record": {r: level.estimate for r in own if (level := mean_level(known, r)) is not None},
     }
+    return {judge: max(scores, key=lambda r: scores[r]) for judge, scores in judged.items() if scores}
 
 
 def main() -> int:

@@ -45,15 +45,18 @@ def mean_auc(document: Document, policy: str, kind: str) -> float:
     return float(np.mean([m["policies"][policy][kind] for m in document["months"]]))
 
 
-def right_picks(documents: Sequence[Document], judge: str) -> tuple[int, int]:
-    """Months in which OTV (or the record) prefers the recipe whose model is truly best of those OTV can judge."""
-    right, asked = 0, 0
-    for month in (m for d in documents for m in d["months"]):
-        rivals = [r for r in month["truth"] if r.startswith("rolling_window ")]
-        if month["picks"][judge] is not None and len(rivals) > 1:
-            asked += 1
-            right += month["picks"][judge] == max(rivals, key=lambda r: month["truth"][r])
-    return right, asked
+def judged(document: Document, judge: str) -> tuple[float, float] | None:
+    """Share of a lender's months in which a judge puts the truly best recipe first, and how far behind it his are.
+
+    The truth is a recipe's mean true AUC over the months: one month's model may be lucky, which nobody can know.
+    """
+    months = [m for m in document["months"] if judge in m["picks"]]
+    if not months:
+        return None
+    truth = {r: float(np.mean([m["truth"][r] for m in document["months"]])) for r in months[0]["truth"]}
+    best = max(truth, key=lambda r: truth[r])
+    picked = [m["picks"][judge] for m in months]
+    return float(np.mean([p == best for p in picked])), float(np.mean([truth[best] - truth[p] for p in picked]))
 
 
 def print_report(documents: Sequence[Document]) -> None:
@@ -87,8 +90,24 @@ def print_report(documents: Sequence[Document]) -> None:
                 waited,
             )
         console.print(table)
-        told = [f"{judge} {right} of {n}" for judge in ("otv", "record") for right, n in [right_picks(own, judge)]]
-        console.print(f"picks the truly better of the recipes OTV can judge: {', '.join(told)} months")
+        console.print(_judges(own))
+
+
+def _judges(documents: Sequence[Document]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="Who puts the truly best recipe first?")
+    for head in ("judge", "share of months", "true AUC behind the best", "behind, less the record's"):
+        table.add_column(head, justify="left" if head == "judge" else "right")
+    names = list(dict.fromkeys(j for d in documents for m in d["months"] for j in m["picks"]))
+    found = {judge: [judged(d, judge) for d in documents] for judge in names}
+    for judge, values in found.items():
+        both = [(v, r) for v, r in zip(values, found["record"], strict=True) if v is not None and r is not None]
+        shares, behind = (np.array([v[i] for v, _ in both]) for i in (0, 1))
+        paired = behind - np.array([r[1] for _, r in both])
+        less = "" if judge == "record" else _interval(paired)
+        table.add_row(judge, _interval(shares, ".0%"), _interval(behind), less)
+    return table
 
 
 def _interval(values: np.ndarray, form: str = ".4f") -> str:

@@ -11,19 +11,20 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import HomeError
-from pdx_assets.risk.evidence.choose import better_recipe, decayed, first_recipe
+from pdx_assets.risk.evidence.choose import better_recipe, decayed, first_recipe, latest_months
 from pdx_assets.risk.evidence.gates import Gate
 from pdx_assets.risk.evidence.record import MonthEvidence, MonthRecord, month_evidence, read_month
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.policy import Candidate, Contest, Evidence, by_recipe, contest_number, periods_since_change
-from pdx_assets.risk.window_loans import labelled
 from pdx_assets.risk.windows import earlier_cohorts
 from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
+from pdx_assets.stages.borrowers import clustered_differences
 from pdx_assets.stages.gates import gates_of
 from pdx_assets.stages.made import keep_record
 from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.scores import ensure_scores, pds_of
+from pdx_assets.stages.windows import known_cohort
 from pdx_assets.stages.workspace import Workspace
 
 KIND = "recipe_record"
@@ -86,6 +87,7 @@ def weigh(ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]]
         months_a_period=spec.periods.months,
         floor=spec.checks.otv_auc_floor,
     )
+    given = _by_borrowers(ws, contest, given, document)
     gates: dict[str, tuple[Gate, ...]] = {}
     if contest.incumbent is not None:
         limit = spec.decision.cut_off.pd if spec.decision.cut_off.pd is not None else cut_off
@@ -95,16 +97,45 @@ def weigh(ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]]
     return Weighed(weighed, {"recipe_record_sha256": document_sha256(document)})
 
 
+def _by_borrowers(ws: Workspace, contest: Contest, given: Evidence, document: Mapping[str, Any]) -> Evidence:
+    """The same with the differences by bootstrap over borrowers, of those that DeLong's test calls.
+
+    Only of those: a thousand draws of a million loans take a minute a challenger, and which difference is called here
+    must pass there as well.
+    """
+    rules = ws.spec.decision.evidence
+    assert rules is not None
+    base = contest.incumbent.recipe_name if contest.incumbent else rules.first_recipe
+    names = [n for n, c in by_recipe(contest).items() if c.strategy != "fixed_window"]
+    if base is None or base not in names:
+        return given
+    every = given.months_a_period
+    found: list[str] = []
+    if contest.incumbent is None or given.contest_number is not None:
+        found = better_recipe(given.record, base, names, rules, months_a_period=every).called(rules.yearly_level)
+    decay = decayed(given.record, base, names, rules, floor=given.floor, months_a_period=every)
+    late = decay.called(rules.yearly_level)
+    if not found and not late:
+        return given
+    newest = [m.cohort for m in latest_months(given.record, base, rules)]
+    return replace(
+        given,
+        clustered=clustered_differences(ws, document, base, found, margin=rules.margin),
+        clustered_latest=clustered_differences(ws, document, base, late, margin=rules.margin, months=newest),
+    )
+
+
 def _may_take_over(ws: Workspace, contest: Contest, given: Evidence) -> list[Candidate]:
     """The refit of the recipe in charge, and whom the record puts above it: only their gates are worth measuring."""
     rules, incumbent = ws.spec.decision.evidence, contest.incumbent
     assert rules is not None and incumbent is not None
     models = {n: c for n, c in by_recipe(contest).items() if c.strategy != "fixed_window"}
     names, recipe = list(models), incumbent.recipe_name
+    every = given.months_a_period
     found = [
-        decayed(given.record, recipe, names, rules, floor=given.floor, months_a_period=given.months_a_period),
-        better_recipe(given.record, recipe, names, rules, months_a_period=given.months_a_period),
-        first_recipe(given.record, names, rules),
+        decayed(given.record, recipe, names, rules, floor=given.floor, months_a_period=every),
+        better_recipe(given.record, recipe, names, rules, months_a_period=every),
+        first_recipe(given.record, names, rules, months_a_period=every),
     ]
     wanted = dict.fromkeys([recipe, *(f.successor for f in found if f.successor)])
     candidates = {models[n].bundle_sha256: models[n] for n in wanted if n in models}
@@ -124,7 +155,7 @@ def _measure(ws: Workspace, models: AsOf, on: date) -> tuple[dict[str, Any], flo
     scored = ensure_scores(ws, digests.values(), cohort)
     failed = {**models.failed, **{n: scored.failed[d] for n, d in digests.items() if d in scored.failed}}
     digests = {n: d for n, d in digests.items() if d not in scored.failed}
-    loans = _labelled(ws, models.month, on)
+    loans = known_cohort(ws, models.month, on)
     by_bundle = pds_of(ws, digests.values(), cohort, loans)
     pds = {name: by_bundle[digest] for name, digest in digests.items() if digest in by_bundle}
     record = MonthRecord(
@@ -144,12 +175,6 @@ def _measure(ws: Workspace, models: AsOf, on: date) -> tuple[dict[str, Any], flo
         "evidence": evidence.document() if evidence else None,
     }
     return document, scored.seconds
-
-
-def _labelled(ws: Workspace, cohort: Month, on: date) -> pl.DataFrame:
-    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else [])]
-    features = ws.lake.scan_months("clean_features", [cohort], columns=columns).collect()
-    return labelled(features, ws.lake.scan_months("labels", [cohort]).collect(), on=on)
 
 
 def _seen(ws: Workspace, production: Month, on: date) -> dict[Month, str | None]:

@@ -133,6 +133,14 @@ def development(ws: Workspace, manifest: Mapping[str, Any], *, most: int | None 
     return split_development(ws.spec, manifest, rows, most=most)
 
 
+def known_cohort(ws: Workspace, cohort: Month, on: date, *columns: str) -> pl.DataFrame:
+    """The loans of a cohort whose labels a day knew: ``cohort``, ``loan_id``, ``label``, ``weight`` where loans are
+    weighted, and other columns of clean_features."""
+    wanted = ["cohort", "loan_id", *columns, *(["weight"] if ws.spec.is_weighted else [])]
+    features = ws.lake.scan_months("clean_features", [cohort], columns=wanted).collect()
+    return labelled(features, ws.lake.scan_months("labels", [cohort]).collect(), on=on)
+
+
 def otv_loans(ws: Workspace, manifest: Mapping[str, Any]) -> pl.DataFrame:
     """The labelled loans of a manifest's OTV window: clean_features columns plus ``label``."""
     features, labels = _read(ws, manifest, "otv")

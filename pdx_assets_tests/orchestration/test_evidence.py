@@ -14,12 +14,14 @@ from sklearn.metrics import roc_auc_score
 from pdx_assets.orchestration.runner import months_to_run, plan
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import ScoreError, SpecError
+from pdx_assets.risk.evidence.paired import stratified_difference
 from pdx_assets.risk.evidence.record import read_month
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.stages.as_of import as_of_challenge, evidence_months, models_as_of, recipes
+from pdx_assets.stages.borrowers import clustered_differences
 from pdx_assets.stages.challengers import find_pointer, load_bundle
-from pdx_assets.stages.decision import pointers, retained
-from pdx_assets.stages.evidence import make_record
+from pdx_assets.stages.decision import pointers, propose, retained
+from pdx_assets.stages.evidence import make_record, record_in
 from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.record import find_decision
@@ -66,6 +68,43 @@ def on_evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]
     with home_at(tmp_path_factory.mktemp("evidence")):
         assert [o.error for o in run_all(evidence_spec(), "2022-08") if o.error] == []
         yield Workspace.of(evidence_spec())
+
+
+def test_where_borrowers_come_back_the_error_is_theirs(on_evidence: Workspace) -> None:
+    """A recipe that DeLong's test would call better must be so by bootstrap over borrowers. Nothing had called the
+    bootstrap: two loans of a borrower counted as two independent ones."""
+    ws, worst = on_evidence, "immature_cohorts xgboost"
+    before = propose(_deciding(ws, policy="always"), P0, (), ())
+    assert " ".join(before["champion"][k] for k in ("strategy", "algorithm")) == worst
+    generous = _deciding(ws, evidence={**ws.spec.model_dump(mode="json")["decision"]["evidence"], "yearly_level": 0.9})
+    compared = propose(generous, NEXT, [before], ())["evidence"]["findings"]["contest"]["compared"]
+    record = ws.lake.get_document("recipe_record", str(NEXT))
+    called = [c for c in compared if c["corrected_p_value"] is not None and c["corrected_p_value"] <= 0.9]
+    assert called
+    by_borrower = clustered_differences(ws, record, worst, [c["recipe"] for c in called], margin=0.0)
+    for found in called:
+        by_loan = stratified_difference(record_in(record), found["recipe"], worst)
+        assert by_loan is not None
+        assert found["difference"]["estimate"] == pytest.approx(by_loan.estimate, abs=1e-12)
+        assert found["difference"]["standard_error"] == by_borrower[found["recipe"]].standard_error
+        assert found["difference"]["standard_error"] == pytest.approx(by_loan.standard_error, rel=0.25)
+        assert found["difference"]["standard_error"] != by_loan.standard_error
+
+
+def _deciding(ws: Workspace, **changes: object) -> Workspace:
+    declared = ws.spec.model_dump(mode="json")
+    declared["decision"] |= changes
+    return replace(ws, spec=PortfolioSpec.model_validate(declared))
+
+
+def test_borrowers_who_never_come_back_need_no_bootstrap(on_evidence: Workspace) -> None:
+    ws, record = on_evidence, on_evidence.lake.get_document("recipe_record", str(NEXT))
+    newest = Month.parse(record["months"][-1]["cohort"])
+    hashes = ws.lake.scan_months("clean_features", [newest], columns=["borrower_hash"]).collect()["borrower_hash"]
+    assert not hashes.is_duplicated().any(), "within a month nobody borrows twice"
+    both = ("all_known blend", ["rolling_window blend"])
+    assert clustered_differences(ws, record, *both, margin=0.0, months=[newest]) == {}
+    assert list(clustered_differences(ws, record, *both, margin=0.0)) == both[1]
 
 
 def test_the_record_holds_every_recipe_on_every_mature_cohort(on_evidence: Workspace) -> None:

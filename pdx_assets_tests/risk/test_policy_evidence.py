@@ -74,17 +74,27 @@ def in_charge(recipe: str = A) -> Candidate:
 # --- the first champion -----------------------------------------------------------------------------
 
 
+UNDECLARED = Decision(policy="evidence", evidence={"first_month": "2016-01"})
+
+
 def test_the_first_champion_is_the_best_recipe_on_record() -> None:
-    choice = evidence(month(BETTER), RULES)
+    choice = evidence(month(BETTER), UNDECLARED)
     assert (choice.verdict, choice.champion) == ("first", model(B))
     assert "best record of 2 recipes, AUC 0.6700" in choice.reason
+
+
+def test_a_declared_first_champion_stands_until_another_is_shown_to_be_better() -> None:
+    stands, gives_way = (evidence(month(BETTER[:n]), RULES) for n in (2, 24))
+    assert stands.champion is not None and stands.champion.recipe_name == A
+    assert "begins, as declared" in stands.reason
+    assert (gives_way.verdict, gives_way.champion) == ("first", model(B))
+    assert gives_way.evidence is not None and gives_way.evidence["findings"]["first"]["compared"]
 
 
 def test_without_a_record_it_is_the_declared_one_then_the_papers() -> None:
     declared = evidence(month(), RULES)
     assert declared.verdict == "first" and declared.champion is not None and declared.champion.recipe_name == A
-    undeclared = Decision(policy="evidence", evidence={"first_month": "2016-01"})
-    assert "highest OTV AUC, 0.7000" in evidence(month(), undeclared).reason
+    assert "highest OTV AUC, 0.7000" in evidence(month(), UNDECLARED).reason
 
 
 def test_at_p0_the_recipe_gets_the_bundle_that_stands_for_it() -> None:

@@ -22,14 +22,14 @@ class BorrowerMonth:
 
     Attributes:
         label: (n,) 1 bad, 0 good.
-        borrower: (n,) name of each loan's borrower.
+        borrower: (n,) name of each loan's borrower, or a hash of it.
         pd, other_pd: (n,) of the recipe and of the other.
         weight: (n,) or None.
     """
 
     cohort: Month
     label: ArrayLike
-    borrower: Sequence[str] | NDArray[np.object_]
+    borrower: Sequence[str] | NDArray[np.object_] | NDArray[np.int64]
     pd: ArrayLike
     other_pd: ArrayLike
     weight: ArrayLike | None = None

@@ -65,6 +65,11 @@ class Finding:
     compared: tuple[Compared, ...] = ()
     below_floor: bool = False
 
+    def called(self, level: float) -> list[str]:
+        """Recipes whose difference the tests call, at a yearly level; the successor is one of them, or below the floor
+        whoever has the best record."""
+        return [c.recipe for c in self.compared if c.corrected is not None and c.corrected <= level]
+
     def document(self) -> dict[str, Any]:
         return {
             "successor": self.successor,
@@ -78,26 +83,38 @@ def spoken(recipe: str) -> str:
     return recipe.replace("_", " ")
 
 
-def first_recipe(months: Sequence[MonthEvidence], available: Sequence[str], rules: Evidence) -> Finding:
-    """The recipe to begin with: the highest AUC over the months that all long enough records have in common.
+def first_recipe(
+    months: Sequence[MonthEvidence],
+    available: Sequence[str],
+    rules: Evidence,
+    *,
+    months_a_period: int,
+    clustered: Mapping[str, Difference] | None = None,
+) -> Finding:
+    """The recipe to begin with: the declared one unless another is shown to be better, else that of the best record.
 
-    A choice, not a test: somebody has to be in charge. Equal records: the first in ``available``. Without such
-    months ``rules.first_recipe``.
+    The highest of twenty records with a hundred bads is the luckiest as often as the best one, so that a recipe
+    declared for good reasons stands like one in charge: against it a contest must be won (:func:`better_recipe`).
+    Where none is declared, or its model failed, somebody has to be in charge: the highest AUC over the months that all
+    long enough records have in common, a choice and not a test. Equal records: the first in ``available``.
     """
+    declared = rules.first_recipe
+    if declared is not None and declared in available:
+        found = better_recipe(months, declared, available, rules, months_a_period=months_a_period, clustered=clustered)
+        if found.successor is not None:
+            return found
+        return Finding(declared, f"{spoken(declared)} begins, as declared; {found.told}", found.compared)
     candidates = [r for r in available if bads_of(shared(months, (r,))) >= rules.min_bads]
     common = shared(months, candidates) if candidates else []
-    if candidates and bads_of(common) >= rules.min_bads:
-        levels = [(recipe, level) for recipe in candidates if (level := mean_level(common, recipe)) is not None]
-        recipe, level = max(levels, key=lambda found: found[1].estimate)
-        return Finding(
-            recipe,
-            f"{spoken(recipe)} has the best record of {len(candidates)} recipes, AUC {level.estimate:.4f} "
-            f"(standard error {level.standard_error:.4f}) over {level.months} months and {level.bads:.0f} bads",
-        )
-    told = f"no months with {rules.min_bads} bads are common to the recipes"
-    if rules.first_recipe in available:
-        return Finding(rules.first_recipe, f"{told}, so it is {spoken(str(rules.first_recipe))}, as declared")
-    return Finding(None, told)
+    if not candidates or bads_of(common) < rules.min_bads:
+        return Finding(None, f"no months with {rules.min_bads} bads are common to the recipes")
+    levels = [(recipe, level) for recipe in candidates if (level := mean_level(common, recipe)) is not None]
+    recipe, level = max(levels, key=lambda found: found[1].estimate)
+    return Finding(
+        recipe,
+        f"{spoken(recipe)} has the best record of {len(candidates)} recipes, AUC {level.estimate:.4f} "
+        f"(standard error {level.standard_error:.4f}) over {level.months} months and {level.bads:.0f} bads",
+    )
 
 
 def better_recipe(
@@ -140,6 +157,11 @@ def better_recipe(
     )
 
 
+def latest_months(months: Sequence[MonthEvidence], in_charge: str, rules: Evidence) -> list[MonthEvidence]:
+    """The months in which a recipe's decay is looked for."""
+    return latest(shared(months, (in_charge,)), LATEST_MONTHS, rules.min_bads)
+
+
 def decayed(
     months: Sequence[MonthEvidence],
     in_charge: str,
@@ -148,10 +170,11 @@ def decayed(
     *,
     floor: float,
     months_a_period: int,
+    clustered: Mapping[str, Difference] | None = None,
 ) -> Finding:
     """Whether the recipe in charge must go for what it realized of late, and who follows.
 
-    Its latest months are the newest ``LATEST_MONTHS``, and more until they hold ``min_bads`` bads.
+    Its latest months (:func:`latest_months`) are the newest ``LATEST_MONTHS``, and more until they hold ``min_bads``.
 
     * **Below the floor**: its AUC over them is below ``floor`` (checks.otv_auc_floor), one-sided at 5 %. The recipe is
       unfit by itself; the successor is the one with the best record over the same months, if it is above.
@@ -163,15 +186,20 @@ def decayed(
 
     The first claim is not that the successor is better, so it is not bought from the yearly level; where the floor is
     well below what the recipes reach, it never fires by chance.
+
+    Args:
+        clustered: as of :func:`better_recipe`, over :func:`latest_months`.
     """
     own = shared(months, (in_charge,))
-    recent = latest(own, LATEST_MONTHS, rules.min_bads)
+    recent = latest_months(months, in_charge, rules)
     if bads_of(recent) < rules.min_bads:
         return Finding(None, f"{spoken(in_charge)} has fewer than {rules.min_bads} bads on record")
     now = mean_level(recent, in_charge)
     assert now is not None
     others = [recipe for recipe in available if recipe != in_charge]
-    differences = {r: stratified_difference(recent, r, in_charge, margin=rules.margin) for r in others}
+    differences = {
+        r: (clustered or {}).get(r) or stratified_difference(recent, r, in_charge, margin=rules.margin) for r in others
+    }
     realized = f"realized AUC of {spoken(in_charge)} {now.estimate:.4f} ± {now.standard_error:.4f}"
     said = f"{realized} over its last {now.months} months"
     if above(floor - now.estimate, now.standard_error) <= FLOOR_LEVEL:

@@ -56,8 +56,9 @@ class Evidence:
         contest_number: 0, 1, ... in a period that holds a contest of recipes; None in another.
         months_a_period: 1, or 3 of a quarterly portfolio.
         floor: AUC below which a champion is unfit (checks.otv_auc_floor).
-        clustered: differences against the recipe in charge by bootstrap over borrowers, by challenger, where
-            borrowers repeat; they stand in for DeLong's.
+        clustered: differences against the recipe in charge (or the declared first one) by bootstrap over borrowers, by
+            challenger, where borrowers repeat; they stand in for DeLong's.
+        clustered_latest: the same over the latest months, those of the test of decay.
     """
 
     record: tuple[MonthEvidence, ...]
@@ -67,6 +68,7 @@ class Evidence:
     months_a_period: int = 1
     floor: float = 0.5
     clustered: Mapping[str, Difference] = field(default_factory=dict)
+    clustered_latest: Mapping[str, Difference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

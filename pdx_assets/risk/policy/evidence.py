@@ -27,8 +27,8 @@ from pdx_assets.risk.spec import Evidence as Rules
 def evidence(contest: Contest, rules: Decision) -> Choice:
     """Who is in charge, by the record of the recipes.
 
-    1. Without an incumbent: the recipe with the best record over common months, else the declared first one, else the
-       paper's choice on OTV.
+    1. Without an incumbent: the declared first recipe, unless another is shown to be better; without a declared one the
+       recipe with the best record over common months, else the paper's choice on OTV.
     2. Outside a cool-down, every period: a recipe in charge that decayed gives way (``demoted``).
     3. Outside a cool-down, in a period that holds a contest: a recipe shown to be better takes over (``promoted``),
        if its model passes every gate. A successor of a decayed recipe passes the calibration gate only: the others
@@ -110,13 +110,19 @@ class _Change:
 def _first(
     contest: Contest, rules: Decision, declared: Rules, given: Evidence, models: Mapping[str, Candidate]
 ) -> Choice:
-    found = first_recipe(given.record, list(models), declared)
+    found = _first_recipe(declared, given, list(models))
     document = _document(given, models, None) | {"findings": {"first": found.document()}}
     if found.successor is not None:
         return Choice("first", models[found.successor], f"First champion: {found.told}.", document)
     chosen = paper(contest, rules)
     told = f"{chosen.reason} (Without a record: {found.told}.)"
     return Choice(chosen.verdict, chosen.champion, told, document)
+
+
+def _first_recipe(declared: Rules, given: Evidence, available: Sequence[str]) -> Finding:
+    return first_recipe(
+        given.record, available, declared, months_a_period=given.months_a_period, clustered=given.clustered
+    )
 
 
 def _refit(contest: Contest, given: Evidence, models: Mapping[str, Candidate], incumbent: Candidate) -> Choice:
@@ -154,7 +160,10 @@ def _change(declared: Rules, given: Evidence, models: Mapping[str, Candidate], i
     available = list(models)
     findings: dict[str, Finding] = {}
     decay = findings["decay"] = decayed(
-        given.record, recipe, available, declared, floor=given.floor, months_a_period=given.months_a_period
+        *(given.record, recipe, available, declared),
+        floor=given.floor,
+        months_a_period=given.months_a_period,
+        clustered=given.clustered_latest,
     )
     if decay.successor is not None:
         # The gates compare with the incumbent; of a model that must go only the outcomes are a standard.
@@ -164,7 +173,7 @@ def _change(declared: Rules, given: Evidence, models: Mapping[str, Candidate], i
         return _Change(None, f"Recipe not changed: no contest this month; {decay.told}.", findings)
     if not shared(given.record, (recipe,)) and recipe not in models:
         # A fixed window, or a recipe no longer declared: with neither record nor refits it cannot be defended.
-        first = first_recipe(given.record, available, declared)
+        first = _first_recipe(declared, given, available)
         told = f"{spoken(recipe)} has neither a record nor refits; {first.told}"
         found = findings["contest"] = Finding(first.successor, told, first.compared)
     else:
