@@ -82,7 +82,7 @@ def _print_table(portfolio: str, found: list[Compared]) -> None:
     has_money = any(c.realized.profit_per_loan is not None for c in found)
     table = Table(title=f"{portfolio}: policies over {found[0].realized.measured} production months with known labels")
     table.add_column("policy")
-    heads = ["AUC", "difference [95 %]", "KS", "capture", "O/E", "bad rate", *(["profit"] if has_money else [])]
+    heads = ["AUC", "difference [95 %]", "p", "KS", "capture", "O/E", "bad rate", *(["profit"] if has_money else [])]
     for head in (*heads, "changes", "of recipe", "regret"):
         table.add_column(head, justify="right")
     for c in found:
@@ -92,12 +92,13 @@ def _print_table(portfolio: str, found: list[Compared]) -> None:
         changes = [str(own.champion_changes), str(own.recipe_changes)]
         regret = f"{c.regret:+.4f}" if c.regret is not None else ""
         table.add_row(
-            own.policy, _shown(own.mean_production_auc), _difference(c), _shown(own.mean_ks), *rates, *money,
-            *changes, regret,
+            own.policy, _shown(own.mean_production_auc), _difference(c), _p_value(c), _shown(own.mean_ks), *rates,
+            *money, *changes, regret,
         )  # fmt: skip
     console = Console(highlight=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table, crop=False)
+    console.print("p: month-stratified paired test against the reference, two-sided.")
     best = next((c.best_recipe for c in found if c.best_recipe), None)
     if best:
         console.print(f"Regret: AUC behind the best recipe in hindsight, {best.replace('_', ' ')}, always in charge.")
@@ -109,6 +110,11 @@ def _difference(compared: Compared) -> str:
     shown = compared.difference.mean
     bounds = f" [{shown.low:+.4f}, {shown.high:+.4f}]" if shown.low is not None and shown.high is not None else ""
     return f"{shown.estimate:+.4f}{bounds}"
+
+
+def _p_value(compared: Compared) -> str:
+    value = compared.p_value
+    return "" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _shown(value: float | None, digits: int = 4) -> str:

@@ -41,6 +41,11 @@ class Difference:
         reach = TWO_SIDED_95 * self.standard_error
         return self.estimate - reach, self.estimate + reach
 
+    @property
+    def two_sided(self) -> float:
+        """P-value of no difference either way, whatever the margin; 1 where the two rank alike."""
+        return min(1.0, 2 * above(abs(self.estimate), self.standard_error))
+
     def document(self) -> dict[str, Any]:
         return asdict(self) | {"interval": list(self.interval)}
 

@@ -121,17 +121,27 @@ def month_evidence(record: MonthRecord) -> MonthEvidence | None:
             expected="a last_event for every model that is judged",
         )
     refuse_seen(record.cohort, {recipe: record.last_event[recipe] for recipe in recipes})
-    if not recipes:
-        return None
-    found = delong(record.label, np.column_stack([np.asarray(record.pds[r]) for r in recipes]), record.weight)
+    return measured(record.cohort, record.label, record.pds, record.weight)
+
+
+def measured(
+    cohort: Month, label: ArrayLike, pds: Mapping[str, ArrayLike], weight: ArrayLike | None = None
+) -> MonthEvidence | None:
+    """AUCs of anything that gave the loans of a month PDs, and their covariance; as :func:`month_evidence`.
+
+    Raises:
+        PdxError: labels, PDs or weights that cannot be.
+    """
+    names = sorted(pds)
+    found = delong(label, np.column_stack([np.asarray(pds[n]) for n in names]), weight) if names else None
     if found is None:
         return None
-    sizes = effective_sizes(record.label, record.weight)
+    sizes = effective_sizes(label, weight)
     return MonthEvidence(
-        record.cohort,
+        cohort,
         sizes.bads,
         sizes.goods,
-        dict(zip(recipes, map(float, found[0]), strict=True)),
+        dict(zip(names, map(float, found[0]), strict=True)),
         tuple(tuple(map(float, row)) for row in found[1]),
     )
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import PdxError
+from pdx_assets.risk.evidence.paired import Difference, stratified_difference
+from pdx_assets.risk.evidence.record import measured as evidence_of
 from pdx_assets.risk.metrics.comparison import Interval, MonthlyDifference, month_stratified
 from pdx_assets.risk.simulation.realized import Followed, Realized, realize
 from pdx_assets.risk.spec import Economics
@@ -22,6 +25,7 @@ class Compared:
         realized: the policy's own figures.
         difference: mean over months of its AUC minus the reference's, with a bootstrap interval over loans within
             months; None for the reference itself, and where no month is measured under both.
+        test: the month-stratified paired test of the two (evidence/paired.py), None likewise.
         regret: the best recipe's mean production AUC minus this policy's, over the months measured under both.
         best_recipe: which recipe that is.
     """
@@ -30,6 +34,12 @@ class Compared:
     difference: MonthlyDifference | None
     regret: float | None
     best_recipe: str | None
+    test: Difference | None = None
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided, of no difference."""
+        return None if self.test is None else self.test.two_sided
 
     def document(self) -> dict[str, Any]:
         """As JSON: what `pdx simulate --format json` prints of a policy."""
@@ -50,6 +60,9 @@ class Compared:
             "auc_difference": shown.estimate if shown else None,
             "auc_difference_low": shown.low if shown else None,
             "auc_difference_high": shown.high if shown else None,
+            "stratified_difference": self.test.estimate if self.test else None,
+            "stratified_standard_error": self.test.standard_error if self.test else None,
+            "p_value": self.p_value,
             "regret": self.regret,
             "best_recipe_in_hindsight": self.best_recipe,
             "auc_by_month": own.auc_by_month,
@@ -90,8 +103,18 @@ def compare(
         own = realize(followed, approval_rate=approval_rate, economics=economics)
         other = None if followed.policy == reference else by_name[reference]
         difference = _difference(followed, other, seed=seed, draws=draws) if other else None
-        found.append(Compared(own, difference, *_regret(own, measured)))
+        test = _tested(followed, other) if other else None
+        found.append(Compared(own, difference, *_regret(own, measured), test))
     return found
+
+
+def _tested(policy: Followed, reference: Followed) -> Difference | None:
+    months = []
+    for ours, theirs in zip(policy.months, reference.months, strict=True):
+        if ours.label is not None and ours.pd is not None and theirs.pd is not None:
+            pds = {"policy": ours.pd, "reference": theirs.pd}
+            months.append(evidence_of(Month.parse(ours.production), ours.label, pds, ours.weight))
+    return stratified_difference([m for m in months if m is not None], "policy", "reference")
 
 
 def _difference(policy: Followed, reference: Followed, *, seed: int, draws: int) -> MonthlyDifference | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from pdx_assets.risk.errors import PdxError
@@ -96,6 +97,26 @@ def test_differences_and_regret() -> None:
     assert poor.regret == pytest.approx(gap)
     assert good.document()["auc_difference"] == pytest.approx(gap)
     assert poor.document()["policy"] == "poor"
+
+
+def test_the_paired_test_of_two_policies_is_that_of_two_recipes() -> None:
+    """One month of one model each: DeLong's test, by another's arithmetic (placements over bads and goods)."""
+    good, poor = (follow(n, month("2020-01", n, "r x", pd)) for n, pd in (("good", GOOD_PD), ("poor", POOR_PD)))
+    ours, reference = compare([good, poor], {}, reference="poor", approval_rate=0.5, seed=0)
+    assert reference.test is None and reference.p_value is None
+    bad = LABEL == 1
+    wins = [
+        (pd[bad][:, None] > pd[~bad][None, :]) + 0.5 * (pd[bad][:, None] == pd[~bad][None, :])
+        for pd in (GOOD_PD, POOR_PD)
+    ]
+    d = wins[0] - wins[1]
+    error = np.sqrt(np.var(d.mean(1), ddof=1) / bad.sum() + np.var(d.mean(0), ddof=1) / (~bad).sum())
+    assert ours.test is not None
+    assert ours.test.estimate == pytest.approx(d.mean(), abs=1e-12)
+    assert ours.test.standard_error == pytest.approx(error, abs=1e-12)
+    assert ours.p_value == pytest.approx(2 * norm.sf(abs(d.mean()) / error), abs=1e-12)
+    same, _ = compare([good, follow("twin", *good.months)], {}, reference="twin", approval_rate=0.5, seed=0)
+    assert same.test is not None and (same.test.estimate, same.p_value) == (0.0, 1.0)
 
 
 def test_a_recipe_that_lacks_a_month_is_nobodys_hindsight() -> None:
