@@ -9,7 +9,7 @@ from pdx_assets.risk.evidence import gates
 from pdx_assets.risk.metrics.auc_error import AucEstimate
 from pdx_assets.risk.spec import Evidence
 
-RULES = Evidence(first_month="2015-01")
+RULES = Evidence(first_month="2015-01", refit_margin=0.02)
 
 
 def difference(value: float, error: float, bads: float = 100.0) -> AucEstimate:
