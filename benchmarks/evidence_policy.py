@@ -60,6 +60,7 @@ from pdx_assets.risk.policy import (
 from pdx_assets.risk.scoring import cut_off_for
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import Decision, Drift, PolicyName, PortfolioSpec, SimulatedLender
+from pdx_assets.risk.spec.method import HALF_LIFE_MONTHS
 from pdx_assets.risk.synthetic import simulate
 from pdx_assets.risk.synthetic_applicants import draw_applications, draw_borrowers, true_log_odds
 from pdx_assets.risk.window_loans import Development, in_time_validation, to_sample
@@ -82,6 +83,7 @@ class Plan:
     loans_per_month: int = 500
     concept: float = 0.27
     strategies: tuple[str, ...] = STRATEGIES
+    half_life: int | None = HALF_LIFE_MONTHS
 
     @property
     def key(self) -> str:
@@ -155,9 +157,8 @@ class Lender:
         bad = (age > 0) & (age <= seen)
         at = np.where(bad, age, seen).astype(np.int64)
         weight = exposure(bad, at, clock(bad, at, HORIZON))
-        half_life = plan_spec().windows.half_life_months
-        if half_life is not None:
-            weight = weight * recency(rows["born"].to_numpy(), decision_date(month), half_life)
+        if self.plan.half_life is not None:
+            weight = weight * recency(rows["born"].to_numpy(), decision_date(month), self.plan.half_life)
         rows = rows.with_columns(pl.Series("label", bad.astype(np.int8)), pl.Series("weight", weight))
         return rows.filter(pl.col("weight") > 0)
 

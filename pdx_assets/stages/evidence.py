@@ -12,7 +12,7 @@ import polars as pl
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import HomeError
 from pdx_assets.risk.evidence.choose import better_recipe, decayed, first_recipe, latest_months
-from pdx_assets.risk.evidence.gates import Gate
+from pdx_assets.risk.evidence.gates import Gate, closed
 from pdx_assets.risk.evidence.record import MonthEvidence, MonthRecord, month_evidence, read_month
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.outcomes import label_view
@@ -22,6 +22,7 @@ from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
 from pdx_assets.stages.borrowers import clustered_differences
 from pdx_assets.stages.gates import gates_of
 from pdx_assets.stages.made import keep_record
+from pdx_assets.stages.recalibration import recalibrated_incumbent
 from pdx_assets.stages.rests_on import require_unchanged
 from pdx_assets.stages.scores import ensure_scores, pds_of
 from pdx_assets.stages.windows import known_cohort
@@ -93,6 +94,9 @@ def weigh(ws: Workspace, contest: Contest, recorded: Sequence[Mapping[str, Any]]
         limit = spec.decision.cut_off.pd if spec.decision.cut_off.pd is not None else cut_off
         for who in _may_take_over(ws, contest, given):
             gates[who.bundle_sha256] = gates_of(ws, who, contest.incumbent, production, limit)
+        refit = by_recipe(contest).get(contest.incumbent.recipe_name)
+        if refit is None or refit.bundle_sha256 not in gates or closed(gates[refit.bundle_sha256]):
+            given = replace(given, recalibrated=recalibrated_incumbent(ws, contest.incumbent, production))
     weighed = replace(contest, evidence=replace(given, gates=gates))
     return Weighed(weighed, {"recipe_record_sha256": document_sha256(document)})
 

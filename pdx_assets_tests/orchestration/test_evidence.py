@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from pdx_assets.orchestration.runner import months_to_run, plan
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import ScoreError, SpecError
+from pdx_assets.risk.evidence import gates
 from pdx_assets.risk.evidence.paired import stratified_difference
 from pdx_assets.risk.evidence.record import read_month
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
@@ -24,6 +25,7 @@ from pdx_assets.stages.decision import pointers, propose, retained
 from pdx_assets.stages.evidence import make_record, record_in
 from pdx_assets.stages.maturity import wanted_today
 from pdx_assets.stages.production import realized
+from pdx_assets.stages.recalibration import recalibrate
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import newest_applications, read_scores
 from pdx_assets.stages.simulation import simulate, usable_policies
@@ -89,6 +91,35 @@ def test_where_borrowers_come_back_the_error_is_theirs(on_evidence: Workspace) -
         assert found["difference"]["standard_error"] == by_borrower[found["recipe"]].standard_error
         assert found["difference"]["standard_error"] == pytest.approx(by_loan.standard_error, rel=0.25)
         assert found["difference"]["standard_error"] != by_loan.standard_error
+
+
+def test_an_incumbent_whose_pds_are_off_is_recalibrated_where_its_refit_may_not_take_over(
+    on_evidence: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one in charge has the level of the worst month there was; a refit must be better to take over."""
+    ws, recipe = on_evidence, "all_known xgboost"
+    first = propose(_deciding(ws, policy="always", always=recipe), P0, (), ())
+    labels = ws.lake.scan_months("labels", evidence_months(ws.spec, NEXT)).collect()
+    rates = labels.group_by("cohort").agg(pl.col("label").mean()).sort("label", "cohort")
+    worst = Month.parse(rates["cohort"][-1])
+    off = recalibrate(ws, first["champion"]["bundle_sha256"], [worst], NEXT.first_day)
+    before = {**first, "champion": first["champion"] | {"bundle_sha256": off["bundle_sha256"]}}
+
+    monkeypatch.setattr(gates, "ONE_SIDED_LEVEL", 1.0)  # no deviation is by chance
+    rules = ws.spec.model_dump(mode="json")["decision"]["evidence"]
+    strict = _deciding(ws, evidence={**rules, "min_bads": 90, "calibration_tolerance": 0.08, "refit_margin": 0.001})
+    found = propose(strict, NEXT, [before], ())
+    assert found["decision"] == "recalibrated", found["reason"]
+    champion, shown = found["champion"], found["evidence"]["recalibration"]
+    assert f"{champion['strategy']} {champion['algorithm']}" == recipe
+    assert not shown["before"]["passed"] and shown["after"]["passed"]
+    assert abs(shown["after"]["value"]) < abs(shown["before"]["value"])
+    made = load_bundle(ws, champion["bundle_sha256"]).manifest
+    assert made["base"]["bundle_sha256"] == first["champion"]["bundle_sha256"], "the base, not its recalibration"
+    assert made["last_event"] <= str(NEXT.first_day)
+    assert propose(strict, NEXT, [before], ()) == found, "content-addressed"
+    with pytest.raises(ScoreError, match=r"--score"):
+        recalibrate(replace(ws, may_score=False), made["base"]["bundle_sha256"], [worst], P0.first_day, held_out=True)
 
 
 def _deciding(ws: Workspace, **changes: object) -> Workspace:

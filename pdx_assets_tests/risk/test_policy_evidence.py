@@ -18,6 +18,7 @@ from pdx_assets.risk.policy import (
     Choice,
     Contest,
     Evidence,
+    Recalibrated,
     contest_number,
     decision_document,
     evidence,
@@ -132,6 +133,34 @@ def test_a_refit_without_gates_a_missing_one_and_the_same_one_change_nothing() -
         choice = evidence(changed, RULES)
         assert (choice.verdict, choice.champion) == ("kept", changed.incumbent)
         assert words in choice.reason
+
+
+def recalibrated(*, passed: bool = True) -> Recalibrated:
+    made = dataclasses.replace(in_charge(), bundle_sha256="recalibrated", trained_for="2017-09")
+    return Recalibrated(made, gate(CALIBRATION, passed=False), gate(CALIBRATION, passed=passed))
+
+
+def test_a_model_that_stays_stays_with_its_pds_set_right() -> None:
+    shut = {model(A).bundle_sha256: (gate(passed=False),)}
+    held = month(EVEN, incumbent=in_charge(), gates=shut, recalibrated=recalibrated())
+    choice = evidence(held, RULES)
+    assert choice.verdict == "recalibrated" and choice.champion == recalibrated().model
+    assert choice.champion.recipe_name == A
+    assert "does not pass discrimination" in choice.reason and "so it is recalibrated" in choice.reason
+    assert choice.evidence is not None and choice.evidence["recalibration"]["after"]["passed"]
+    assert choice.evidence["gates"] == [shut[model(A).bundle_sha256][0].document()]
+
+
+def test_a_recalibration_that_does_not_set_pds_right_changes_nothing() -> None:
+    shut = {model(A).bundle_sha256: (gate(passed=False),)}
+    held = month(EVEN, incumbent=in_charge(), gates=shut, recalibrated=recalibrated(passed=False))
+    assert evidence(held, RULES).verdict == "kept"
+
+
+def test_a_refit_or_a_better_recipe_goes_before_a_recalibration() -> None:
+    assert evidence(month(EVEN, incumbent=in_charge(), recalibrated=recalibrated()), RULES).verdict == "refitted"
+    better = evidence(month(BETTER, incumbent=in_charge(), recalibrated=recalibrated()), RULES)
+    assert better.verdict == "promoted"
 
 
 # --- a change of recipe -----------------------------------------------------------------------------

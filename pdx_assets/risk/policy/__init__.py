@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pdx_assets.risk.policy.contest import Candidate, Choice, Contest, Evidence, Verdict
+from pdx_assets.risk.policy.contest import Candidate, Choice, Contest, Evidence, Recalibrated, Verdict
 from pdx_assets.risk.policy.evidence import contest_number, evidence, periods_since_change
 from pdx_assets.risk.policy.fold import DECISION_VERSION, decision_document, in_charge_problem, incumbent_of
 from pdx_assets.risk.policy.never_always import always, by_recipe, never
@@ -31,6 +31,7 @@ __all__ = [
     "Choice",
     "Contest",
     "Evidence",
+    "Recalibrated",
     "Verdict",
     "always",
     "approved",

@@ -12,7 +12,9 @@ from pdx_assets.risk.evidence.paired import Difference
 from pdx_assets.risk.evidence.record import MonthEvidence
 from pdx_assets.risk.metrics.weights import EffectiveSizes
 
-Verdict = Literal["first", "promoted", "kept", "no_contest", "vacant", "rolled_back", "refitted", "demoted"]
+Verdict = Literal[
+    "first", "promoted", "kept", "no_contest", "vacant", "rolled_back", "refitted", "recalibrated", "demoted"
+]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Recalibrated:
+    """The incumbent with its PDs set right: it ranks as before, under the recipe it had.
+
+    Attributes:
+        before, after: calibration of the incumbent and of this model, on held-out loans.
+    """
+
+    model: Candidate
+    before: Gate
+    after: Gate
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a month knows of its recipes.
 
@@ -58,6 +73,7 @@ class Evidence:
         floor: AUC below which a champion is unfit (checks.otv_auc_floor).
         clustered: differences against the recipe in charge (or the declared first one) by bootstrap over borrowers, by
             challenger, where borrowers repeat; they stand in for DeLong's.
+        recalibrated: the incumbent recalibrated, where its refit does not take over and its PDs are off.
         clustered_latest: the same over the latest months, those of the test of decay.
     """
 
@@ -69,6 +85,7 @@ class Evidence:
     floor: float = 0.5
     clustered: Mapping[str, Difference] = field(default_factory=dict)
     clustered_latest: Mapping[str, Difference] = field(default_factory=dict)
+    recalibrated: Recalibrated | None = None
 
 
 @dataclass(frozen=True)

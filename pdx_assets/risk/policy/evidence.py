@@ -34,6 +34,7 @@ def evidence(contest: Contest, rules: Decision) -> Choice:
        if its model passes every gate. A successor of a decayed recipe passes the calibration gate only: the others
        measure nearness to a model that must go.
     4. Else the recipe stays, and its refit of the month takes over (``refitted``) if it passes every gate.
+    5. Else the model stays, recalibrated where its PDs are off (``recalibrated``).
 
     Raises:
         DecisionError: the portfolio declares no evidence, or the month has none.
@@ -48,14 +49,17 @@ def evidence(contest: Contest, rules: Decision) -> Choice:
     models = {name: c for name, c in by_recipe(contest).items() if c.strategy != "fixed_window"}
     if contest.incumbent is None:
         return _first(contest, rules, declared, given, models)
-    stay = _refit(contest, given, models, contest.incumbent)
+    stay = _recalibrated(_refit(contest, given, models, contest.incumbent), given)
     change = _change(declared, given, models, contest.incumbent)
     choice = change.choice or stay
     document = _document(given, models, contest.incumbent)
     document |= {"findings": {name: found.document() for name, found in change.findings.items()}}
     if change.told:
         document["change"] = change.told
-    judged = choice.champion if choice.champion != contest.incumbent else models.get(contest.incumbent.recipe_name)
+    stays = choice.verdict in ("kept", "recalibrated")
+    judged = models.get(contest.incumbent.recipe_name) if stays else choice.champion
+    if choice.verdict == "recalibrated" and given.recalibrated is not None:
+        document["recalibration"] = {k: getattr(given.recalibrated, k).document() for k in ("before", "after")}
     document["gates"] = [g.document() for g in given.gates.get(judged.bundle_sha256, ())] if judged else []
     if change.choice is None:
         return Choice(stay.verdict, stay.champion, f"{stay.reason} {change.told}".strip(), document)
@@ -150,6 +154,15 @@ def _refit(contest: Contest, given: Evidence, models: Mapping[str, Candidate], i
         refit,
         f"{refit.recipe} of {refit.trained_for} takes over from that of {incumbent.trained_for}: {gates.told(asked)}.",
     )
+
+
+def _recalibrated(stay: Choice, given: Evidence) -> Choice:
+    """A model that stays stays with its PDs set right, if that can be had."""
+    found = given.recalibrated
+    if stay.verdict != "kept" or found is None or not found.after.passed:
+        return stay
+    told = f"Its PDs are off ({found.before.told}), so it is recalibrated: {found.after.told}."
+    return Choice("recalibrated", found.model, f"{stay.reason} {told}")
 
 
 def _change(declared: Rules, given: Evidence, models: Mapping[str, Candidate], incumbent: Candidate) -> _Change:
