@@ -145,7 +145,7 @@ def better_recipe(
     if not found:
         return Finding(None, "there is no other recipe this month")
     best = _best(found, rules.yearly_level)
-    told = "; ".join(c.told for c in found)
+    told = _told(found)
     beyond = f" by more than {rules.margin:g}" if rules.margin else ""
     if best is None:
         return Finding(None, f"no recipe is shown to be better{beyond} than {spoken(in_charge)}: {told}", found)
@@ -233,6 +233,17 @@ def _tested(
     long_enough = {r: d for r, d in differences.items() if d is not None and d.bads >= rules.min_bads}
     corrected = spending.corrected({r: max(d.p_value, at_least.get(r, 0.0)) for r, d in long_enough.items()})
     return tuple(Compared(r, d, corrected.get(r)) for r, d in differences.items())
+
+
+def _told(found: Sequence[Compared]) -> str:
+    """Twenty recipes without a month in common are one thing to say, not twenty."""
+    shown = [c.told for c in found if c.difference is not None]
+    apart = [c for c in found if c.difference is None]
+    if len(apart) > 1:
+        shown.append(f"{len(apart)} recipes have no month in common with it")
+    else:
+        shown += [c.told for c in apart]
+    return "; ".join(shown)
 
 
 def _best(found: Sequence[Compared], level: float) -> Compared | None:

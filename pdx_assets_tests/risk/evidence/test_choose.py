@@ -66,6 +66,14 @@ def test_without_common_months_it_is_the_declared_one(months: list[MonthEvidence
     assert first(months, B, C).successor in (None, B)
 
 
+def test_recipes_without_a_month_in_common_are_told_together() -> None:
+    """The first decision of LendingClub's earlier year named nineteen of them one by one."""
+    assert first([], A, B, C, rules=RULES).told.endswith("a: 2 recipes have no month in common with it")
+    assert first(level(1, a=0.6, b=0.6), A, B, C, rules=RULES).told.endswith(
+        "; rolling window c has no month in common"
+    )
+
+
 def test_nothing_is_known_and_nothing_declared() -> None:
     assert first([], A, B).successor is None
     assert first([], B, rules=RULES).successor is None, "the declared one has no model"
