@@ -18,8 +18,8 @@ AlgorithmName = Literal["logistic_regression", "random_forest", "xgboost", "neur
 PolicyName = Literal["never", "always", "paper", "paper_with_memory", "evidence"]
 ProfileName = Literal["quick", "standard", "paper", "paper_size"]
 HALF_LIFE_MONTHS = 12
-"""Measured by benchmarks/half_life.py: beside no forgetting it costs 0.003 AUC of a stable lender's XGBoost, nothing of
-its logistic regression, and gains 0.02 to 0.07 where the true weights turn by 0.27 to 0.5 radians a year."""
+"""Measured by benchmarks/half_life.py: beside no forgetting it costs 0.002 AUC of a stable lender's XGBoost, nothing of
+its logistic regression, and gains 0.02 to 0.06 where the true weights turn by 0.27 to 0.5 radians a year."""
 
 
 class Windows(Declared):
