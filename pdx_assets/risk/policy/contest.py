@@ -73,8 +73,8 @@ class Evidence:
         floor: AUC below which a champion is unfit (checks.otv_auc_floor).
         clustered: differences against the recipe in charge (or the declared first one) by bootstrap over borrowers, by
             challenger, where borrowers repeat; they stand in for DeLong's.
-        recalibrated: the incumbent recalibrated, where its refit does not take over and its PDs are off.
         clustered_latest: the same over the latest months, those of the test of decay.
+        recalibrated: the incumbent recalibrated, where its refit does not take over and its PDs are off.
     """
 
     record: tuple[MonthEvidence, ...]

@@ -25,7 +25,7 @@ class Compared:
         realized: the policy's own figures.
         difference: mean over months of its AUC minus the reference's, with a bootstrap interval over loans within
             months; None for the reference itself, and where no month is measured under both.
-        test: the month-stratified paired test of the two (evidence/paired.py), None likewise.
+        test: the month-stratified paired test of the two (evidence/paired.py); None likewise.
         regret: the best recipe's mean production AUC minus this policy's, over the months measured under both.
         best_recipe: which recipe that is.
     """
