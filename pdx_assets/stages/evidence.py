@@ -109,9 +109,11 @@ def _by_borrowers(ws: Workspace, contest: Contest, given: Evidence, document: Ma
     """
     rules = ws.spec.decision.evidence
     assert rules is not None
-    base = contest.incumbent.recipe_name if contest.incumbent else rules.first_recipe
     names = [n for n, c in by_recipe(contest).items() if c.strategy != "fixed_window"]
-    if base is None or base not in names:
+    # A recipe in charge is contested by its record, though its model of the month failed; a first one needs its model.
+    declared = rules.first_recipe if rules.first_recipe in names else None
+    base = contest.incumbent.recipe_name if contest.incumbent else declared
+    if base is None:
         return given
     every = given.months_a_period
     found: list[str] = []
