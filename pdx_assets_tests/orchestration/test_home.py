@@ -6,8 +6,6 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pdx_assets.orchestration.home import prepare_home
 from pdx_assets.settings import Settings
 
@@ -29,7 +27,6 @@ def _prepare(home: Path, start: Any, ended: Any) -> None:
         ended.put(None)
 
 
-@pytest.mark.timeout(120)
 def test_two_processes_may_be_the_first_on_a_home(tmp_path: Path) -> None:
     """The webserver and the daemon, started together on an empty home, both made its databases; one of them
     stopped with "table secondary_indexes already exists", and `pdx ui` with it. Without the lock half of such
@@ -44,6 +41,6 @@ def test_two_processes_may_be_the_first_on_a_home(tmp_path: Path) -> None:
         ]
         for process in processes:
             process.start()
-        assert [ended.get(timeout=60) for _ in processes] == [None, None]
+        assert [ended.get(timeout=300) for _ in processes] == [None, None]
         for process in processes:
             process.join(30)

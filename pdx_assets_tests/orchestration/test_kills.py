@@ -90,8 +90,8 @@ def test_whatever_is_killed_everything_is_made_once(
 
 
 def wait_for_runs(instance: dg.DagsterInstance, servers: Servers) -> None:
-    """Wait until some run is started (a minute at most), so that kills fall among the work."""
-    deadline = time.monotonic() + 60
+    """Wait until some run is started (three minutes at most), so that kills fall among the work."""
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         servers.check()
         if instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]), limit=1):

@@ -82,21 +82,21 @@ def _served(home: Path) -> Iterator[str]:
         finally:
             signal.signal(signal.SIGINT, before)
         try:
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 300
             while "Stop with Ctrl-C" not in log.read_text(encoding="utf-8"):
                 assert process.poll() is None, log.read_text(encoding="utf-8")
-                assert time.monotonic() < deadline, "the webserver did not listen within 90 s"
+                assert time.monotonic() < deadline, "the webserver did not listen within 300 s"
                 time.sleep(0.2)
             yield f"http://127.0.0.1:{port}"
             children = _children(process.pid)
             process.send_signal(signal.SIGINT)
-            assert process.wait(40) == 0, log.read_text(encoding="utf-8")
+            assert process.wait(180) == 0, log.read_text(encoding="utf-8")
             assert len(children) >= 2, "a webserver and a daemon"
             assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == [], "servers outlived pdx ui"
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(40)
+                process.wait(180)
 
 
 def _children(pid: int) -> list[int]:
@@ -111,20 +111,19 @@ def page(browser_path: str) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, headless=True, args=list(QUIET))
         opened = browser.new_page(viewport={"width": 1400, "height": 900})
-        opened.set_default_timeout(60_000)
+        opened.set_default_timeout(180_000)
         yield opened
         browser.close()
 
 
 def _wait_for(page: Any, *texts: str) -> None:
     """Until all texts are on the page; if they never come, what is there instead is the message."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while missing := [text for text in texts if text not in page.inner_text("body")]:
         assert time.monotonic() < deadline, f"{missing} not on {page.url}, which says: {page.inner_text('body')[:2000]}"
         page.wait_for_timeout(250)
 
 
-@pytest.mark.timeout(240)
 def test_the_asset_graph_shows_the_portfolios_groups_in_stage_order(page: Any, served: str) -> None:
     page.goto(f"{served}/asset-groups")
     _wait_for(page, "demo_6_monitoring", "lendingclub_6_monitoring")
@@ -136,7 +135,6 @@ def test_the_asset_graph_shows_the_portfolios_groups_in_stage_order(page: Any, s
         assert places == sorted(places)
 
 
-@pytest.mark.timeout(240)
 def test_a_group_shows_its_assets_and_an_asset_its_description_owner_and_kind(page: Any, served: str) -> None:
     page.goto(f"{served}/locations/pdx/asset-groups/demo_4_decision/lineage")
     _wait_for(page, "champion", "otv_scores")
@@ -144,7 +142,6 @@ def test_a_group_shows_its_assets_and_an_asset_its_description_owner_and_kind(pa
     _wait_for(page, "Who is in charge of the production month", "credit-risk", "json", "demo_decide")
 
 
-@pytest.mark.timeout(240)
 def test_pictures_in_metadata_are_drawn(page: Any) -> None:
     """The browser decodes both kinds of picture from the very text that the metadata holds."""
     import numpy as np
@@ -168,7 +165,6 @@ def test_pictures_in_metadata_are_drawn(page: Any) -> None:
         assert page.evaluate("document.getElementById('it').naturalWidth") > 200, entry.value[:80]
 
 
-@pytest.mark.timeout(400)
 def test_a_month_is_decided_by_clicking(page: Any, home: Path) -> None:
     """Everything a decision of the demo's first month needs is there; a person opens the champion and clicks."""
     spec = load_spec(DEMO)
@@ -183,7 +179,7 @@ def test_a_month_is_decided_by_clicking(page: Any, home: Path) -> None:
         page.goto(asset)
         page.get_by_role("button", name="Materialize").first.click()
         page.get_by_role("button", name="Launch 1 run").click()
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 600
         # The page shows a month's metadata as it was when it was opened.
         while "First champion" not in page.inner_text("body"):
             assert time.monotonic() < deadline, page.inner_text("body")[:2000]

@@ -93,7 +93,7 @@ def test_killed_in_the_middle_nothing_half_written_shows(tmp_path: Path) -> None
         "write_simulated_tape(SimulatedLender.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, who.model_dump_json(), str(folder)])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob(".tape.*/loans/2021-02.csv")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -355,7 +355,7 @@ def stage_elsewhere(base: Path, how: str) -> subprocess.Popen[str]:
 def test_a_kill_while_writing_leaves_no_staged_tape_and_the_next_one_repairs(tmp_path: Path) -> None:
     write(tmp_path / "tape.csv", loans(24))
     killed = stage_elsewhere(tmp_path, "die")
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL
     names = [p.name for p in (tmp_path / "staging").iterdir()]
     assert [n for n in names if not n.startswith(".")] == [] and any(n.endswith(".partial") for n in names)
@@ -367,7 +367,7 @@ def test_a_kill_while_writing_leaves_no_staged_tape_and_the_next_one_repairs(tmp
 def test_processes_that_stage_at_once_agree(tmp_path: Path) -> None:
     write(tmp_path / "tape.csv", loans(24))
     workers = [stage_elsewhere(tmp_path, "live") for _ in range(3)]
-    assert [worker.communicate(timeout=60)[0].strip() for worker in workers] == ["24"] * 3
+    assert [worker.communicate(timeout=300)[0].strip() for worker in workers] == ["24"] * 3
     assert len([p for p in (tmp_path / "staging").iterdir() if not p.name.startswith(".")]) == 1
 
 

@@ -119,7 +119,7 @@ def postgres() -> Iterator[Server]:
 def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     import psycopg2
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while True:
         try:
             link = psycopg2.connect(
