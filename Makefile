@@ -31,8 +31,9 @@ demo: $(INSTALLED) ## twelve production months of the simulated lender, from tap
 	$(BIN)/pdx run demo --profile quick
 	$(BIN)/pdx results demo
 
+# In the order of the folders: xdist would put files of few tests last, which are the longest, and end on one core.
 test: $(INSTALLED) ## the test suite, two processes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## lint, formatting, types
 	$(BIN)/ruff check .

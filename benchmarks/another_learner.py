@@ -17,7 +17,6 @@ ten bads and goods is left out.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,19 +28,17 @@ import numpy as np
 import polars as pl
 
 import pdx_assets
+from benchmarks.tape_months import tape_months
 from pdx_assets.risk.calendar import Month, decision_date
-from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.metrics.auc_error import auc_estimate
 from pdx_assets.risk.metrics.discrimination import auc
 from pdx_assets.risk.models.base import Design, single_threaded
 from pdx_assets.risk.models.blend import mean_log_odds
 from pdx_assets.risk.models.matrix import Sample
 from pdx_assets.risk.models.training import ALGORITHMS, algorithm_named, designs, train
-from pdx_assets.risk.outcomes import cohort_labels
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.spec_file import load_spec
-from pdx_assets.risk.tape import locate_tape, stage_tape
 from pdx_assets.risk.window_loans import in_time_validation, labelled, to_sample
 
 FOUR = tuple(ALGORITHMS)
@@ -111,20 +108,13 @@ def as_of_samples(
     spec: PortfolioSpec, tape: str, months: tuple[Month, ...], seed: int
 ) -> Iterator[tuple[Month, Sample, Sample, Sample]]:
     """Train and ITV of what was known at each month, and the month's own loans with the labels they got later."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = locate_tape(spec, override=tape, simulated_folder=Path(folder))
-        staged = stage_tape(spec, source, Path(folder))
-        cohorts = [c for c in staged.cohorts if spec.first_cohort <= c <= months[-1]]
-        rows = {c: staged.cohort(c) for c in cohorts}
-        features = {c: clean_features(spec, rows[c].loans) for c in cohorts}
-        labels = {c: cohort_labels(spec, c, rows[c], staged.as_of) for c in cohorts}
+    read = tape_months(spec, tape, months[-1])
     for month in months:
         on = decision_date(month)
-        known = [c for c in cohorts if spec.known_on(c) <= on]
-        loans = labelled(pl.concat(features[c] for c in known), pl.concat(labels[c] for c in known), on=on)
+        known = [c for c in read.rows if spec.known_on(c) <= on]
+        loans = labelled(*(pl.concat(part[c] for c in known) for part in (read.features, read.labels)), on=on)
         itv = in_time_validation(loans["borrower_hash"].to_numpy(), seed)
-        own = labelled(features[month], labels[month], on=staged.as_of)
-        yield month, to_sample(spec, loans.filter(~itv)), to_sample(spec, loans.filter(itv)), to_sample(spec, own)
+        yield month, to_sample(spec, loans.filter(~itv)), to_sample(spec, loans.filter(itv)), read.measured(month)
 
 
 def scores(spec: PortfolioSpec, month: Month, fit: Sample, itv: Sample, own: Sample, seed: int) -> dict[str, Any]:

@@ -13,7 +13,6 @@ the mean log-odds of the others.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +20,16 @@ import polars as pl
 
 import pdx_assets
 from benchmarks.evidence_policy import P0, Lender, Plan
+from benchmarks.tape_months import tape_months
 from pdx_assets.risk.calendar import Month, decision_date
-from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.immature import exposed_loans
 from pdx_assets.risk.metrics.discrimination import auc
 from pdx_assets.risk.models.blend import mean_log_odds
 from pdx_assets.risk.models.training import train
-from pdx_assets.risk.outcomes import cohort_labels, never_labelled, outcome_events
+from pdx_assets.risk.outcomes import never_labelled, outcome_events
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.spec_file import load_spec
-from pdx_assets.risk.tape import locate_tape, stage_tape
-from pdx_assets.risk.window_loans import in_time_validation, labelled, to_sample
+from pdx_assets.risk.window_loans import in_time_validation, to_sample
 
 HALF_LIVES = (None, 36, 24, 18, 12, 9, 6)
 WORLDS = (("stable", 0.0), ("drift", 0.27), ("drift", 0.5))
@@ -62,23 +60,19 @@ def simulated(seeds: int) -> None:
 
 def real(portfolio: str, tape: str, first: Month, last: Month, seed: int) -> None:
     spec = load_spec(Path(pdx_assets.__file__).parent / "defs" / portfolio / "defs.yaml")
-    with tempfile.TemporaryDirectory() as folder:
-        staged = stage_tape(spec, locate_tape(spec, override=tape, simulated_folder=Path(folder)), Path(folder))
-        cohorts = [c for c in staged.cohorts if spec.first_cohort <= c <= last]
-        rows = {c: staged.cohort(c) for c in cohorts}
-        features = {c: clean_features(spec, rows[c].loans) for c in cohorts}
-        labels = {c: cohort_labels(spec, c, rows[c], staged.as_of) for c in cohorts}
-        events = {c: outcome_events(spec, rows[c].loans, rows[c].performance, staged.as_of) for c in cohorts}
-        undecided = {
-            c: rows[c].loans.filter(never_labelled(spec, rows[c].loans)).select("cohort", "loan_id") for c in cohorts
-        }
+    months = tape_months(spec, tape, last)
+    read = {c: (rows.loans, rows.performance) for c, rows in months.rows.items()}
+    events = {c: outcome_events(spec, *both, months.as_of) for c, both in read.items()}
+    undecided = {
+        c: loans.filter(never_labelled(spec, loans)).select("cohort", "loan_id") for c, (loans, _) in read.items()
+    }
     found: dict[tuple[str, int | None], list[float]] = {}
     bads = []
     for month in spec.periods.span(first, last):
-        own = to_sample(spec, labelled(features[month], labels[month], on=staged.as_of))
+        own = months.measured(month)
         bads.append(own.bads)
-        before = [c for c in cohorts if c < month]
-        seen = [pl.concat(part[c] for c in before) for part in (features, events, undecided)]
+        before = [c for c in read if c < month]
+        seen = [pl.concat(part[c] for c in before) for part in (months.features, events, undecided)]
         for half_life in HALF_LIVES:
             loans = exposed_loans(spec, *seen, on=decision_date(month), half_life_months=half_life)
             itv = in_time_validation(loans["borrower_hash"].to_numpy(), seed)

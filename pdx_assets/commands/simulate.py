@@ -92,7 +92,7 @@ def _print_table(portfolio: str, found: list[Compared]) -> None:
         changes = [str(own.champion_changes), str(own.recipe_changes)]
         regret = f"{c.regret:+.4f}" if c.regret is not None else ""
         table.add_row(
-            own.policy, _shown(own.mean_production_auc), _difference(c), _p_value(c), _shown(own.mean_ks), *rates,
+            own.policy, _shown(own.mean_production_auc), _difference(c), c.p_shown, _shown(own.mean_ks), *rates,
             *money, *changes, regret,
         )  # fmt: skip
     console = Console(highlight=False)
@@ -110,11 +110,6 @@ def _difference(compared: Compared) -> str:
     shown = compared.difference.mean
     bounds = f" [{shown.low:+.4f}, {shown.high:+.4f}]" if shown.low is not None and shown.high is not None else ""
     return f"{shown.estimate:+.4f}{bounds}"
-
-
-def _p_value(compared: Compared) -> str:
-    value = compared.p_value
-    return "" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _shown(value: float | None, digits: int = 4) -> str:

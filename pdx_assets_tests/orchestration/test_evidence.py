@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
+import dagster as dg
 import numpy as np
 import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from pdx_assets.orchestration.assets.policies import policy_assets
 from pdx_assets.orchestration.runner import months_to_run, plan
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import ScoreError, SpecError
@@ -244,6 +247,14 @@ def test_other_policies_on_the_same_scores(on_evidence: Workspace) -> None:
         metrics = on_evidence.lake.get_document("production_performance", document["production_month"])["metrics"]
         realized_aucs.append(metrics[document["champion"]["bundle_sha256"]]["auc"])
     assert list(found["evidence"].realized.auc_by_month.values()) == pytest.approx(realized_aucs)
+    (shown,) = dg.materialize(policy_assets(on_evidence.spec)).asset_materializations_for_node(
+        f"{on_evidence.spec.name}__policy_comparison"
+    )
+    rows = {r.data["policy"]: r.data for r in cast(dg.TableMetadataValue, shown.metadata["Policies"]).records}
+    assert list(rows) == [name.replace("_", " ") for name in found]
+    for name, policy in found.items():
+        assert rows[name.replace("_", " ")]["p"] == policy.p_shown, name
+    assert rows["paper"]["p"] == "" != rows["evidence"]["p"]
 
 
 def test_a_score_that_was_never_stored_is_an_error_that_says_which(on_evidence: Workspace) -> None:

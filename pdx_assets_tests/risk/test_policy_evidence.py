@@ -12,7 +12,7 @@ from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import DecisionError
 from pdx_assets.risk.evidence.gates import CALIBRATION, DISCRIMINATION, Gate
 from pdx_assets.risk.evidence.record import MonthEvidence
-from pdx_assets.risk.hashing import canonical_json
+from pdx_assets.risk.hashing import canonical_json, document_sha256
 from pdx_assets.risk.policy import (
     Candidate,
     Choice,
@@ -155,6 +155,19 @@ def test_a_recalibration_that_does_not_set_pds_right_changes_nothing() -> None:
     shut = {model(A).bundle_sha256: (gate(passed=False),)}
     held = month(EVEN, incumbent=in_charge(), gates=shut, recalibrated=recalibrated(passed=False))
     assert evidence(held, RULES).verdict == "kept"
+
+
+def test_what_stays_while_a_proposal_waits_states_its_recalibration() -> None:
+    """The decision's document held the proposal's evidence alone: who was in charge, recalibrated, had none."""
+    shut = {model(A).bundle_sha256: (gate(passed=False),), model(B).bundle_sha256: (gate(),)}
+    held = month(BETTER, incumbent=in_charge(), gates=shut, recalibrated=recalibrated())
+    choice = evidence(held, RULES.model_copy(update={"approval": Decision(approval={"required": True}).approval}))
+    assert choice.verdict == "recalibrated" and choice.proposal is not None and choice.evidence is not None
+    assert choice.evidence["recalibration"]["before"]["passed"] is False
+    assert choice.proposal["evidence_sha256"] == document_sha256(choice.evidence)
+    outright = evidence(held, RULES)
+    assert outright.verdict == "promoted" and outright.evidence is not None
+    assert "recalibration" not in outright.evidence, "nobody is in charge by it"
 
 
 def test_a_refit_or_a_better_recipe_goes_before_a_recalibration() -> None:

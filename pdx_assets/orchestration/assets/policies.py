@@ -12,7 +12,7 @@ from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages.simulation import comparison_document, picture, simulate, usable_policies
 from pdx_assets.stages.workspace import Workspace
 
-COMPARISON_VERSION = "1"
+COMPARISON_VERSION = "2"
 
 
 def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
@@ -47,7 +47,7 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
 
 
 def _table(found: list[Compared]) -> dg.TableMetadataValue:
-    heads = ["policy", "mean AUC", "difference", "from", "to", "mean KS", "O/E", "bad rate of approved"]
+    heads = ["policy", "mean AUC", "difference", "from", "to", "p", "mean KS", "O/E", "bad rate of approved"]
     rows = []
     for c in found:
         own, shown = c.realized, c.difference.mean if c.difference else None
@@ -58,6 +58,7 @@ def _table(found: list[Compared]) -> dg.TableMetadataValue:
                 shown.estimate if shown else None,
                 shown.low if shown else None,
                 shown.high if shown else None,
+                c.p_shown,
                 own.mean_ks,
                 own.observed_to_expected,
                 percent(own.bad_rate_approved),

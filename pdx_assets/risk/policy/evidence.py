@@ -58,7 +58,8 @@ def evidence(contest: Contest, rules: Decision) -> Choice:
         document["change"] = change.told
     stays = choice.verdict in ("kept", "recalibrated")
     judged = models.get(contest.incumbent.recipe_name) if stays else choice.champion
-    if choice.verdict == "recalibrated" and given.recalibrated is not None:
+    in_charge = stay if change.choice is None or rules.needs_approval else change.choice
+    if in_charge.verdict == "recalibrated" and given.recalibrated is not None:
         document["recalibration"] = {k: getattr(given.recalibrated, k).document() for k in ("before", "after")}
     document["gates"] = [g.document() for g in given.gates.get(judged.bundle_sha256, ())] if judged else []
     if change.choice is None:

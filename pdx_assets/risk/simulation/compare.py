@@ -41,6 +41,12 @@ class Compared:
         """Two-sided, of no difference."""
         return None if self.test is None else self.test.two_sided
 
+    @property
+    def p_shown(self) -> str:
+        """The same as text; empty where there is none."""
+        value = self.p_value
+        return "" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
     def document(self) -> dict[str, Any]:
         """As JSON: what `pdx simulate --format json` prints of a policy."""
         own = self.realized
