@@ -103,11 +103,13 @@ def run(
     """
     from dataclasses import replace
 
+    from rich.markup import escape
+
     from pdx_assets.orchestration.alerting import alerting
     from pdx_assets.orchestration.runner import months_to_run, plan
     from pdx_assets.risk.spec import NOT_KNOWABLE
     from pdx_assets.stages.rests_on import require_unchanged
-    from pdx_assets.stages.tape import whole_tape
+    from pdx_assets.stages.tape import no_weights_told, whole_tape
 
     ws = open_workspace(portfolio)
     tape = tape_place(tape)
@@ -129,6 +131,8 @@ def run(
     )
     if ws.spec.hindsight:
         console.print(f"[yellow]{NOT_KNOWABLE}[/]")
+    if unweighted := no_weights_told(ws):
+        console.print(f"[yellow]{escape(unweighted)}[/]")
     if first and str(months[0]) != first:
         console.print(f"Months are decided in order: starting at {months[0]}, the portfolio's first production month.")
     if not tasks:
@@ -260,6 +264,7 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
 
     from pdx_assets.orchestration.runner import run_tasks
     from pdx_assets.stages.record import find_decision
+    from pdx_assets.stages.windows import bads_told
 
     console = _console()
     names = {
@@ -283,6 +288,8 @@ def _with_progress(ws: Workspace, tasks: list[Task], workers: int) -> list[Outco
             progress.advance(bars[task.stage])
             if outcome.error is not None:
                 progress.console.print(f"[red]{task.key} failed[/]")
+            elif task.stage == "window":
+                progress.console.print(f"{task.month}  {'windows':<10}  {bads_told(ws, task.month)}")
             elif task.stage == "decide":
                 decision = find_decision(ws, task.month) or {}
                 verdict, reason = decision.get("decision", ""), decision.get("reason", "")

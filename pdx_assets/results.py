@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import HomeError
-from pdx_assets.risk.experiment.names import SHORT
+from pdx_assets.risk.experiment.names import DECLARED, SHORT
 from pdx_assets.risk.spec import NOT_KNOWABLE
 from pdx_assets.stages.challengers import find_pointer
 from pdx_assets.stages.record import MAIN_BRANCH, decisions
@@ -54,8 +54,7 @@ def collect(ws: Workspace, branch: str = MAIN_BRANCH) -> dict[str, Any]:
         if branch != MAIN_BRANCH:
             realized = realized | (ws.lake.find_document(f"branch_performance/{branch}", key) or {})
         champions.append(_champion(decision, realized, baseline))
-    marked = {"hindsight": NOT_KNOWABLE} if ws.spec.hindsight else {}
-    return {"portfolio": ws.spec.name, "branch": branch, **marked, "models": models, "champions": champions}
+    return {"portfolio": ws.spec.name, "branch": branch, **ws.spec.marks, "models": models, "champions": champions}
 
 
 def _model(key: str, pointer: Mapping[str, Any], otv: Mapping[str, Any], realized: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +173,8 @@ def as_table(results: Mapping[str, Any]) -> Table:
 
 
 def _also(results: Mapping[str, Any]) -> str:
-    return ", BL blend" if any(model["algorithm"] == "blend" for model in results["models"]) else ""
+    used = {model[of] for model in results["models"] for of in ("strategy", "algorithm")}
+    return "".join(f",\n{text}" for name, text in DECLARED.items() if name in used)
 
 
 def _short(strategy: str, algorithm: str) -> str:

@@ -94,6 +94,15 @@ def test_a_bad_file_writes_nothing(defs: Path, tmp_path: Path) -> None:
     assert not defs.exists()
 
 
+def test_an_address_is_not_taken_for_a_path(defs: Path) -> None:
+    """The address s3://bucket/loans.csv became a path below the working directory, and was "not there"."""
+    for address in ("s3://bucket/loans.csv", "postgresql://me@host/loans"):
+        refused = pdx("new", "mine", "--tape", address)
+        assert isinstance(refused.exception, SpecError) and "files on this machine" in str(refused.exception)
+        assert "me@host" not in str(refused.exception)
+    assert not defs.exists()
+
+
 def test_a_draft_without_an_outcome_says_what_to_decide(defs: Path, tape: Path, tmp_path: Path) -> None:
     import polars as pl
 

@@ -13,6 +13,8 @@ from pdx_assets.commands.options import PortfolioName, TapeOnce, tape_place
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pdx_assets.risk.spec import PortfolioSpec
+
 STYLES = {"open": "bold red", "accepted": "yellow", "banned": "dim", "clean": ""}
 
 
@@ -50,23 +52,26 @@ def leaks(
     rows = rows_of(ws.spec, document)
     opened = sum(row["status"] == "open" for row in rows)
     if form == "json":
-        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False))
+        marked = [{**row, **ws.spec.marks} for row in rows]
+        typer.echo(json.dumps(marked, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        _print(portfolio, document, rows, opened)
+        _print(ws.spec, document, rows, opened)
     if opened:
         raise typer.Exit(1)
 
 
-def _print(portfolio: str, document: dict[str, Any], rows: Sequence[dict[str, Any]], opened: int) -> None:
+def _print(spec: PortfolioSpec, document: dict[str, Any], rows: Sequence[dict[str, Any]], opened: int) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
     first, last = document["months"]
     plan = "the first window's" if document["as_planned"] else "every known cohort's"
     console.print(
-        f"[bold]{portfolio}[/]: {len(rows)} features on {document['loans']:,} loans, {document['bads']:,} bads, {plan} "
+        f"[bold]{spec.name}[/]: {len(rows)} features on {document['loans']:,} loans, {document['bads']:,} bads, {plan} "
         f"({first} to {last})"
     )
+    for mark in spec.marks.values():
+        console.print(f"[yellow]{mark}[/]")
     table = _table(rows)
     # As in `pdx results`: lines that wrap lose nothing, cells squeezed into 80 columns cannot be read.
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)

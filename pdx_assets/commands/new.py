@@ -43,6 +43,12 @@ def new(
             expected="a new name",
             remedy="choose another, or draft it anew with --force, which overwrites what is there",
         )
+    if "://" in tape:
+        raise SpecError(
+            f"--tape is an address of {tape.partition('://')[0]}, and a draft is made from files on this machine.",
+            expected="a file of loans, a folder or a pattern",
+            remedy="fetch one file of it, draft from that, then write the address into the YAML (docs/portfolio.md)",
+        )
     draft = draft_portfolio(portfolio, Path(tape).expanduser().resolve())
     text = yaml_text(draft)
     try:

@@ -44,7 +44,8 @@ def radar(
             remedy=f"pdx run {portfolio}, or point PDX_HOME to the home that holds it",
         )
     if form == "json":
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        marked = [{**document, **ws.spec.marks} for document in found]
+        typer.echo(json.dumps(marked, indent=1, ensure_ascii=False, allow_nan=False))
     else:
         _print_table(ws, found)
 

@@ -11,6 +11,7 @@ from pdx_assets.commands.options import PortfolioName
 
 if TYPE_CHECKING:
     from pdx_assets.risk.simulation import Compared
+    from pdx_assets.risk.spec import PortfolioSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -67,20 +68,20 @@ def simulate(
         score_missing=score,
     )
     if plot is not None:
-        write_whole(plot, simulation.picture(found))
+        write_whole(plot, simulation.picture(ws, found))
         typer.echo(f"Picture in {plot}.", err=True)
     if form == "json":
-        typer.echo(json.dumps([c.document() for c in found], indent=1, allow_nan=False))
+        typer.echo(json.dumps([{**c.document(), **ws.spec.marks} for c in found], indent=1, allow_nan=False))
     else:
-        _print_table(portfolio, found)
+        _print_table(ws.spec, found)
 
 
-def _print_table(portfolio: str, found: list[Compared]) -> None:
+def _print_table(spec: PortfolioSpec, found: list[Compared]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     has_money = any(c.realized.profit_per_loan is not None for c in found)
-    table = Table(title=f"{portfolio}: policies over {found[0].realized.measured} production months with known labels")
+    table = Table(title=f"{spec.name}: policies over {found[0].realized.measured} production months with known labels")
     table.add_column("policy")
     heads = ["AUC", "difference [95 %]", "p", "KS", "capture", "O/E", "bad rate", *(["profit"] if has_money else [])]
     for head in (*heads, "changes", "of recipe", "regret"):
@@ -98,6 +99,8 @@ def _print_table(portfolio: str, found: list[Compared]) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table, crop=False)
+    for mark in spec.marks.values():
+        console.print(f"[yellow]{mark}[/]")
     console.print("p: month-stratified paired test against the reference, two-sided.")
     best = next((c.best_recipe for c in found if c.best_recipe), None)
     if best:

@@ -33,17 +33,22 @@ def windows(
 ) -> None:
     """Months, loans, bads, goods and bad rate of each development and OTV window, counted from the tape.
 
-    Nothing is trained or written to the tables. Windows with fewer bads than `decision.min_bads` are named: widen
-    them in the YAML. The table shows p0, and of each kind of window the one with fewest bads.
+    Nothing is trained or written to the tables. Windows with fewer bads than `decision.min_bads` are named (where
+    loans are weighted by Kish's effective size, as in a contest): widen them in the YAML. The table shows p0, and of
+    each kind of window the one with fewest bads.
     """
     from dataclasses import replace
 
     from pdx_assets.cli import open_workspace
+    from pdx_assets.stages.tape import no_weights_told
     from pdx_assets.stages.windows import plan_counts
 
     ws = open_workspace(portfolio)
     ws = replace(ws, asked=ws.settings.settle(portfolio, profile=None, seed=None, tape=tape_place(tape)))
     found = plan_counts(ws, first, last)
+    unweighted = no_weights_told(ws)
+    if unweighted is not None:
+        typer.echo(unweighted, err=True)
     if form == "json":
         _print_json(ws, found)
     else:
@@ -53,7 +58,7 @@ def windows(
 def _print_json(ws: Workspace, found: list[WindowCount]) -> None:
     import json
 
-    rows = [{**_row(w), "too_few_bads": w.counts.bads < ws.spec.decision.min_bads} for w in found]
+    rows = [{**_row(w), "too_few_bads": w.counts.effective_bads < ws.spec.decision.min_bads} for w in found]
     document: dict[str, Any] = {"portfolio": ws.spec.name, "label": ws.spec.label.name}
     document |= {"horizon": ws.spec.label.horizon, "hindsight": ws.spec.hindsight}
     document |= {"min_bads": ws.spec.decision.min_bads, "windows": rows}
@@ -69,6 +74,7 @@ def _row(window: WindowCount) -> dict[str, Any]:
         "last": str(window.last),
         "loans": counts.loans,
         "bads": counts.bads,
+        "effective_bads": counts.effective_bads,
         "goods": counts.goods,
         "indeterminate": counts.indeterminate,
         "unknown": counts.unknown,
@@ -86,7 +92,7 @@ def _print_table(ws: Workspace, found: list[WindowCount], every: bool) -> None:
 
     spec, console = ws.spec, Console(highlight=False)
     least = spec.decision.min_bads
-    short = [w for w in found if w.counts.bads < least]
+    short = [w for w in found if w.counts.effective_bads < least]
     shown = found if every else _telling(found, ws)
     table = Table(
         title=f"{spec.name}: {spec.label.name} ({spec.label.horizon}), windows of {found[0].production} to "
@@ -106,7 +112,7 @@ def _print_table(ws: Workspace, found: list[WindowCount], every: bool) -> None:
     for w in shown:
         counts = w.counts
         rate = "" if counts.bad_rate is None else f"{100 * counts.bad_rate:.2f} %"
-        bads = f"[bold red]{counts.bads:,}[/]" if counts.bads < least else f"{counts.bads:,}"
+        bads = f"[bold red]{counts.bads:,}[/]" if counts.effective_bads < least else f"{counts.bads:,}"
         none = counts.indeterminate + counts.unknown
         cells = (f"{counts.loans:,}", bads, f"{counts.goods:,}", f"{none:,}" if none else "", rate)
         kind = "OTV" if w.window == "otv" else w.window.replace("_", " ")
@@ -115,7 +121,7 @@ def _print_table(ws: Workspace, found: list[WindowCount], every: bool) -> None:
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table, crop=False)
     if short:
-        listed = ", ".join(f"{w.window} of {w.production} ({w.counts.bads})" for w in short[:6])
+        listed = ", ".join(f"{w.window} of {w.production} ({_bads(w)})" for w in short[:6])
         more = f" and {len(short) - 6} more" if len(short) > 6 else ""
         console.print(
             f"[yellow]{len(short)} of {len(found)} windows have fewer than {least} bads: {listed}{more}. "
@@ -128,12 +134,17 @@ def _print_table(ws: Workspace, found: list[WindowCount], every: bool) -> None:
         console.print(f"[yellow]{len(missing)} months are not on the tape: {', '.join(map(str, missing[:12]))}[/]")
 
 
+def _bads(window: WindowCount) -> str:
+    rows, effective = window.counts.bads, window.counts.effective_bads
+    return f"{rows}" if rows == effective else f"{rows}, by weight as good as {effective:.1f}"
+
+
 def _telling(found: list[WindowCount], ws: Workspace) -> list[WindowCount]:
     """The windows of p0, or of the first month asked for, and of each kind the one with fewest bads."""
     first = [w for w in found if w.production == found[0].production]
     kinds = [*ws.spec.strategies, "otv"]
     fewest = [
-        min((w for w in found if w.window == k and w not in first), key=lambda w: w.counts.bads, default=None)
+        min((w for w in found if w.window == k and w not in first), key=lambda w: w.counts.effective_bads, default=None)
         for k in kinds
     ]
     return [*first, *(w for w in fewest if w is not None)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from pdx_assets.orchestration.assets.common import LABELS_TAG
 from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec
 
 if TYPE_CHECKING:
@@ -79,5 +80,5 @@ def _marked(asset: dg.AssetSpec) -> dg.AssetSpec:
     """An asset whose labels were accepted although nobody could know them in time says so first of all."""
     return asset.replace_attributes(
         description=f"**{NOT_KNOWABLE}** {asset.description or ''}".strip(),
-        tags={**asset.tags, "pdx/labels": "not_knowable_in_time"},
+        tags={**asset.tags, LABELS_TAG: "not_knowable_in_time"},
     )

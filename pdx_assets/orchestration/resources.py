@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from pdx_assets.orchestration.assets.common import LABELS_TAG
 from pdx_assets.risk.locks import one_at_a_time
 from pdx_assets.settings import Settings
 
@@ -65,6 +66,7 @@ class MlflowTracker(dg.ConfigurableResource):
                 "asset": asset,
                 "partition": context.partition_key,
                 "attempt": str(context.retry_number + 1),
+                **_marks(context),
             },
         )
         run_id = started.info.run_id
@@ -77,6 +79,12 @@ class MlflowTracker(dg.ConfigurableResource):
             status = "FAILED" if tracked.failed else "FINISHED"
         finally:
             _close(client, tracked, status)
+
+
+def _marks(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """The asset's own tags on what its results are worth (component.py)."""
+    tags = context.assets_def.tags_by_key[context.asset_key]
+    return {LABELS_TAG: tags[LABELS_TAG]} if LABELS_TAG in tags else {}
 
 
 def prepare_tracking(portfolio: str) -> None:

@@ -14,6 +14,11 @@ from pdx_assets.risk import columns
 from pdx_assets.risk.spec import PortfolioSpec
 
 
+def covers(pattern: str, name: str) -> bool:
+    """Whether a file of a tape is one of the samples: its name, without the archive's, is asked."""
+    return fnmatch(name.rsplit("/", 1)[-1], pattern)
+
+
 def sampling_weights(spec: PortfolioSpec, records: pl.DataFrame, files: pl.Series) -> pl.Series:
     """Weight of each row (Float64); null where the declared column holds a value that has none.
 
@@ -31,6 +36,6 @@ def sampling_weights(spec: PortfolioSpec, records: pl.DataFrame, files: pl.Serie
     weights = value.replace_strict(list(names), list(names.values()), default=None, return_dtype=pl.Float64)
     if rule.files is None or not records.height:
         return weights.alias("weight")
-    known = {name: fnmatch(str(name).rsplit("/", 1)[-1], rule.files) for name in files.unique()}
+    known = {name: covers(rule.files, str(name)) for name in files.unique()}
     covered = files.replace_strict(list(known), list(known.values()), return_dtype=pl.Boolean)
     return weights.zip_with(covered, pl.Series([1.0]).new_from_index(0, records.height)).alias("weight")

@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec, Strategy
 from pdx_assets.risk.windows import development_months, labels_day, otv_months, trained_for
@@ -22,7 +23,10 @@ OTV = "otv"
 
 @dataclass(frozen=True)
 class Counts:
-    """Loans by label: ``unknown`` have none on the day that counts; ``weight`` is that of bads and goods together."""
+    """Loans by label: ``unknown`` have none on the day that counts; ``weight`` is that of bads and goods together.
+
+    ``bad_squares`` is the sum of the bads' squared weights.
+    """
 
     bads: int = 0
     goods: int = 0
@@ -30,6 +34,7 @@ class Counts:
     unknown: int = 0
     bad_weight: float = 0.0
     weight: float = 0.0
+    bad_squares: float = 0.0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, n) + getattr(other, n) for n in self.__dataclass_fields__))
@@ -42,6 +47,11 @@ class Counts:
     def bad_rate(self) -> float | None:
         """Share of bads by weight, which is by count where loans have no weights; None without labels."""
         return self.bad_weight / self.weight if self.weight else None
+
+    @property
+    def effective_bads(self) -> float:
+        """Kish's size of the bads, which is their number where they weigh the same: what a contest asks for."""
+        return ClassWeights(self.bad_weight, 0.0, self.bad_squares, 0.0).sizes.bads
 
 
 @dataclass
@@ -86,6 +96,7 @@ class CohortLabels:
             by_status.get("unknown", 0),
             heavy,
             heavy + light,
+            float((bad["weight"] ** 2).sum()),
         )
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from pdx_assets.results import collect
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.experiment.drop import drop
-from pdx_assets.risk.experiment.origin import Source, told
+from pdx_assets.risk.experiment.origin import Source, columns, told
 from pdx_assets.risk.experiment.paper import paper_dataset
 from pdx_assets.risk.experiment.render import as_csv, as_document, as_markdown
 from pdx_assets.risk.experiment.stored import Split, SplitName, Stored
@@ -67,6 +67,7 @@ def read_stored(ws: Workspace) -> Stored:
     spec, key = ws.spec, str(ws.spec.p0)
     first = [m for m in found["models"] if m["production_month"] == key]
     window = ws.lake.find_document("window_fixed_window", key)
+    source = _source(ws, window)
     paper = paper_dataset(spec.experiment.paper_dataset) if spec.experiment.paper_dataset else None
     return Stored(
         portfolio=spec.name,
@@ -79,7 +80,8 @@ def read_stored(ws: Workspace) -> Stored:
         columns=len(spec.columns),
         features=_features(ws),
         splits=_splits(first, window, spec.p0),
-        told=told(spec, _source(ws, window), paper),
+        told=told(spec, source, paper),
+        origin=columns(spec, source),
         paper=paper,
         is_weighted=spec.is_weighted,
         hindsight=spec.hindsight,
@@ -125,7 +127,13 @@ def _source(ws: Workspace, window: Mapping[str, Any] | None) -> Source:
     account = ws.lake.find_document("accounting", str(cohort)) or {}
     # A folder's or a month's own file stands for the others of its tape.
     name = files[0].rsplit("/", 1)[-1] if files else None
-    return Source(name, given, account.get("as_of"))
+    weighs = ws.spec.is_weighted and _has_weights(ws, cohort)
+    return Source(name, given, account.get("as_of"), weighs)
+
+
+def _has_weights(ws: Workspace, cohort: Month) -> bool:
+    weights = ws.lake.scan_months("clean_features", [cohort], columns=["weight"]).collect()["weight"]
+    return bool((weights != 1).any())
 
 
 def made_with(ws: Workspace, found: Experiment) -> tuple[str, str]:
@@ -164,5 +172,5 @@ def page(ws: Workspace, found: Experiment) -> str:
 
 def experiment_files(ws: Workspace, found: Experiment) -> dict[str, bytes]:
     """The folder of an experiment: its page, a CSV a table, and Figure 4."""
-    texts = {PAGE: page(ws, found)} | {f"{table.key}.csv": as_csv(table) for table in found.tables}
+    texts = {PAGE: page(ws, found)} | {f"{table.key}.csv": as_csv(table, found.stored.origin) for table in found.tables}
     return {name: text.encode() for name, text in texts.items()} | {FIGURE: found.figure}

@@ -82,13 +82,14 @@ def comparison_document(ws: Workspace, found: Sequence[Compared]) -> dict[str, A
     return {"portfolio": ws.spec.name, "policies": [c.document() for c in found]}
 
 
-def picture(found: Sequence[Compared]) -> bytes:
+def picture(ws: Workspace, found: Sequence[Compared]) -> bytes:
     """AUC by production month under each policy, PNG."""
     from pdx_assets.risk.plots import auc_by_month
 
     months = list(found[0].realized.auc_by_month)
+    title = "AUC by production month under each policy" + ("; labels not knowable in time" if ws.spec.hindsight else "")
     series = {c.realized.policy: list(c.realized.auc_by_month.values()) for c in found}
-    return auc_by_month(months, series, title="AUC by production month under each policy")
+    return auc_by_month(months, series, title=title)
 
 
 def _decided(ws: Workspace, months: Sequence[Month]) -> list[dict[str, Any]]:

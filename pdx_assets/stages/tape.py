@@ -13,6 +13,7 @@ from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import NotYetKnownError
 from pdx_assets.risk.hashing import document_sha256
 from pdx_assets.risk.outcomes import label_rows, outcome_events, require_horizon
+from pdx_assets.risk.sampling import covers
 from pdx_assets.risk.tape import CohortRows, StagedTape, TapeSource, locate_tape, stage_tape
 from pdx_assets.risk.tape_clock import TapeOnDay, on_day
 from pdx_assets.risk.tape_contents import CohortContent, bad_steps, label_steps, loans_sha256
@@ -60,6 +61,27 @@ def _staged(ws: Workspace, source: TapeSource, _stamps: tuple[Any, ...]) -> Stag
         staged = stage_tape(ws.spec, source, ws.settings.staging(ws.spec.name))
         _keep_account(ws, staged)
     return staged
+
+
+def no_weights_told(ws: Workspace) -> str | None:
+    """That no loan of the tape is weighted although the portfolio says which files are samples, in words; or None.
+
+    Incident: the published sample under another file name was read as the whole book, with PDs several times too high.
+    """
+    rule = ws.spec.sampling_weights
+    if rule is None or rule.files is None:
+        return None
+    tape, names = open_tape(ws), set[str]()
+    for cohort in tape.cohorts:
+        found = tape.cohort(cohort).loans["source_file"].unique().to_list()
+        if any(covers(rule.files, name) for name in found):
+            return None
+        names |= set(found)
+    read = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"Every loan weighs 1: no file of the tape ({read}) is named as sampling_weights.files says, {rule.files!r}. "
+        "Where it is such a sample all the same, bad rates and PDs are wrong: rename the file, or change the pattern."
+    )
 
 
 def _keep_account(ws: Workspace, tape: StagedTape) -> None:

@@ -114,6 +114,17 @@ def window(ws: Workspace, strategy: Strategy, production: Month) -> dict[str, An
     return ws.lake.get_document(f"window_{strategy}", str(production))
 
 
+def bads_told(ws: Workspace, production: Month) -> str:
+    """The bads of a production month's stored windows, in words, before anything learns from them."""
+    found = {s: ws.lake.find_document(f"window_{s}", str(production)) for s in ws.spec.strategies}
+    made = {s: manifest for s, manifest in found.items() if manifest is not None}
+    # At p0 the paper's strategies have one window, which goes by the fixed window's name.
+    own = [s for s in made if s not in PAPER_STRATEGIES or (s == "fixed_window") == (production == ws.spec.p0)]
+    said = [f"{s.replace('_', ' ')} {made[s]['development']['bads']:,}" for s in own]
+    otv = next((m["otv"] for m in made.values() if m["otv"]), None)
+    return f"bads: {', '.join(said)}" + (f"; OTV {otv['bads']:,} of {otv['loans']:,} loans" if otv else "")
+
+
 def window_or_make(ws: Workspace, strategy: Strategy, production: Month) -> dict[str, Any]:
     """A stored manifest, or a fresh one where there is none: an anchor may be needed before its own run."""
     return ws.lake.find_document(f"window_{strategy}", str(production)) or make_window(ws, strategy, production)

@@ -77,7 +77,7 @@ def test_the_command_leaves_a_folder_whose_files_say_the_same(ws: Workspace) -> 
     assert "$ pdx experiment demo" in page and "$ pdx run demo --profile standard --to 2024-02" in page
     assert page.count("Simulated: every loan of demo") == 7, "on top and beside each of six tables"
     lines = {row[1]: row[2:] for row in csv.reader(io.StringIO((folder / "tables_6_to_8.csv").read_text()))}
-    assert lines["FW LR"] == ["0.65", *[""] * 11]
+    assert lines["FW LR"] == ["0.65", *[""] * 11, "simulated"]
     assert "| demo | FW LR | 0.650 |  |" in page
     said, _ = run("demo", "--format", "json")
     assert production(json.loads(said))["FW LR"] == [0.65, *[None] * 11]

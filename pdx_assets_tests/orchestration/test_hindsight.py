@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
+from typer.testing import CliRunner
 
+from pdx_assets import cli
 from pdx_assets.orchestration.component import portfolio_definitions
 from pdx_assets.orchestration.runner import months_to_run, plan
 from pdx_assets.results import as_csv, as_json, as_table, collect
@@ -84,3 +88,24 @@ def test_a_month_is_estimated_once_and_without_a_record(done: Workspace) -> None
     assert only["as_of"] == "2022-07-31"
     assert "arrears" not in only
     assert only["confidence"]["auc"]["record"]["months"] == 0
+
+
+@pytest.mark.parametrize("command", ["simulate", "radar", "leaks"])
+def test_every_command_that_shows_a_figure_says_so(
+    done: Workspace, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of what was simulated or estimated, nor `pdx leaks`, said it; `pdx radar` only in its table."""
+    monkeypatch.setattr(cli, "open_workspace", lambda _: done)
+    asked = [command, done.spec.name, *(["--policies", "never,paper"] if command == "simulate" else [])]
+    shown = CliRunner().invoke(cli.app, asked)
+    assert shown.exit_code == 0, shown.output
+    assert NOT_KNOWABLE in " ".join(shown.output.split())
+    rows = json.loads(CliRunner().invoke(cli.app, [*asked, "--format", "json"]).stdout)
+    assert rows and all(row["hindsight"] == NOT_KNOWABLE for row in rows)
+
+
+def test_every_training_run_is_tagged(done: Workspace) -> None:
+    with sqlite3.connect(done.settings.home / "mlflow.db") as database:
+        runs = database.execute("SELECT COUNT(*) FROM runs").fetchone()[0]
+        tagged = database.execute("SELECT value FROM tags WHERE key = 'pdx/labels'").fetchall()
+    assert runs == len(tagged) > 0 and set(tagged) == {("not_knowable_in_time",)}

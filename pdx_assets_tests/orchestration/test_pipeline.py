@@ -206,6 +206,17 @@ def test_the_papers_tables_hold_what_scikit_learn_finds_in_the_stored_scores(
     assert [c.value for c in table.rows[1][5:]] == [None] * 9, "months not run are blank"
 
 
+def test_bads_are_told_before_anything_learns_from_them(finished: Workspace) -> None:
+    first, later = (windows.bads_told(finished, Month(2022, m)) for m in (7, 8))
+    made = {s: windows.window(finished, s, Month(2022, 8)) for s in ("fixed_origin", "rolling_window")}
+    fixed = windows.window(finished, "fixed_window", Month(2022, 7))
+    otv = fixed["otv"]
+    assert first == f"bads: fixed window {fixed['development']['bads']}; OTV {otv['bads']} of {otv['loans']} loans"
+    for strategy, manifest in made.items():
+        assert f"{strategy.replace('_', ' ')} {manifest['development']['bads']}" in later
+    assert "fixed window" not in later, "it is that of the first month"
+
+
 def test_one_finished_mlflow_run_per_training_step(finished: Workspace) -> None:
     with sqlite3.connect(finished.settings.home / "mlflow.db") as database:
         runs = database.execute("select run_uuid, status from runs").fetchall()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pdx_assets.risk.metrics.calibration import calibration_table
 from pdx_assets.risk.metrics.fairness import approval_of_goods
+from pdx_assets.risk.metrics.summary import evaluate
 from pdx_assets.risk.metrics.weights import ClassWeights, effective_size, effective_sizes
 
 WEIGHTS = st.lists(st.sampled_from([0.1, 0.5, 1.0, 3.0, 40.0]), min_size=1, max_size=25)
@@ -103,3 +104,21 @@ def test_a_group_of_goods_is_left_out_by_its_effective_size() -> None:
     weight = np.where(np.arange(120) < 60, 1.0, np.where(np.arange(120) % 20 == 0, 200.0, 1.0))
     assert approval_of_goods(label, pd, group, cut_off=0.2).keys() == {"a", "b"}
     assert approval_of_goods(label, pd, group, weight, cut_off=0.2).keys() == {"a"}
+
+
+@given(st.integers(1, 5000), st.floats(1e-3, 1e3))
+@settings(deadline=None)
+def test_loans_that_weigh_the_same_are_as_many_as_they_are(n: int, weight: float) -> None:
+    """Thirty bads of one weight could come to 29.999999999999996, too few for a contest that needs thirty."""
+    added = sum((ClassWeights(weight, 0.0, weight**2, 0.0) for _ in range(n)), ClassWeights(0.0, 0.0, 0.0, 0.0))
+    assert added.sizes.bads == n
+    assert evaluate(np.ones(n), np.full(n, 0.1), np.full(n, weight)).get("effective_bads", n) == n
+
+
+@given(WEIGHTS, WEIGHTS)
+@settings(deadline=None)
+def test_metrics_say_how_many_loans_they_are_worth(bads: list[float], goods: list[float]) -> None:
+    label, weight = weighted(bads, goods)
+    kish, found = effective_sizes(label, weight), evaluate(label, np.linspace(0.1, 0.9, label.size), weight)
+    assert found.get("effective_bads", found["n_bads"]) == pytest.approx(kish.bads, **CLOSE)
+    assert "effective_bads" not in evaluate(label, np.linspace(0.1, 0.9, label.size))

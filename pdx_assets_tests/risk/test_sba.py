@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ from pydantic import ValidationError
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.cleaning import clean_features
 from pdx_assets.risk.errors import FirewallError
+from pdx_assets.risk.experiment import origin
 from pdx_assets.risk.outcomes import LABEL_SCHEMA, cohort_labels
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.spec_file import load_spec
 from pdx_assets.risk.tape import StagedTape, locate_tape, stage_tape
 from pdx_assets.risk.window_counts import CohortLabels, count_windows
 from pdx_assets.risk.windows import Cohorts, build_manifest, development_months, otv_months
+from pdx_assets.stages.tape import no_weights_told
+from pdx_assets.stages.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data" / "sba"
@@ -138,6 +143,24 @@ def test_the_first_rows_need_no_other_spec_and_are_no_sample(honest: PortfolioSp
     assert tape.accounting.indeterminate == {"no final status": 107}
     features = clean_features(honest, tape.cohort(Month(1997, 4)).loans)
     assert features["weight"].unique().to_list() == [1.0]
+
+
+@needs_data
+def test_a_sample_by_another_name_is_told_that_it_is_not_weighted(
+    honest: PortfolioSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The balanced sample as ``sba.csv.gz`` was read as the whole book, half of it bad, and nothing said so."""
+    monkeypatch.setenv("PDX_HOME", str(tmp_path / "home"))
+    shutil.copyfile(DATA / BALANCED, tmp_path / "sba.csv.gz")
+    told = {}
+    for path in (DATA / BALANCED, tmp_path / "sba.csv.gz"):
+        ws = Workspace.of(honest)
+        asked = ws.settings.settle("sba", profile=None, seed=None, tape=str(path))
+        told[path.name] = no_weights_told(replace(ws, asked=asked))
+    assert told[BALANCED] is None
+    said = told["sba.csv.gz"]
+    assert said is not None and "no file of the tape (sba.csv.gz)" in said and "'*balanced*'" in said
+    assert "weighs 1" in origin.told(honest, origin.Source("sba.csv.gz", True, None, is_weighted=False), None)[1]
 
 
 @needs_data

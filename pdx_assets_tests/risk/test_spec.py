@@ -161,6 +161,18 @@ WRONG = [
                 r"tape\.http\.url: the address holds a secret in 'api_key'",
             ),
             (
+                "a token before an API's address",
+                "http: {url: 'https://hunter2@host/loans'}",
+                "hunter2",
+                r"tape\.http\.url: the address holds a user or a token",
+            ),
+            (
+                "a token in a header's prefix",
+                "http: {url: 'https://host/loans', auth: {variable: TOKEN, prefix: 'Bearer hunter2'}}",
+                "hunter2",
+                r"tape\.http\.auth\.prefix: the prefix looks like the secret itself",
+            ),
+            (
                 "a password in a path",
                 "path: s3://me:hunter2@bucket/loans",
                 "hunter2",

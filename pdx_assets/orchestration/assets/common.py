@@ -12,6 +12,9 @@ from pdx_assets.risk.spec import PortfolioSpec
 # Dagster lists groups alphabetically: the number keeps a portfolio's stages in order.
 STAGES = ("tape", "windows", "challengers", "decision", "production", "monitoring")
 
+LABELS_TAG = "pdx/labels"
+"""Of assets whose labels nobody could know in time; training runs in MLflow carry it as well."""
+
 # Its limit, the cores lent to PDx, stands in dagster.yaml.
 TRAINING_POOL = "training"
 

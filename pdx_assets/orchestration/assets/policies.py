@@ -33,7 +33,7 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         best = next((c.best_recipe for c in found if c.best_recipe), None)
         metadata: dict[str, Any] = {
             "Policies": _table(found),
-            "AUC by month": png(picture(found), "AUC by production month under each policy"),
+            "AUC by month": png(picture(ws, found), "AUC by production month under each policy"),
             "In charge": f"the {spec.decision.policy} policy",
             "Months with known labels": f"{found[0].realized.measured} of {found[0].realized.months}",
         }

@@ -42,12 +42,13 @@ def table_5(stored: Stored) -> Table:
     """AUC of the challengers on train, ITV and OTV, for each decided production period."""
     parts = ("train", "ITV", "OTV")
     unit = stored.periods.frequency
-    columns = ["source", f"{unit} - 1", unit, "model", *(f"{SHORT[s]} {p}" for s in MOVING for p in parts), "champion"]
+    moving = (*MOVING, *(s for s in stored.strategies if s not in ("fixed_window", *MOVING)))
+    columns = ["source", f"{unit} - 1", unit, "model", *(f"{SHORT[s]} {p}" for s in moving for p in parts), "champion"]
     rows: list[tuple[Cell, ...]] = []
     decided = [m for m in stored.production if stored.champion(m)]
     for month in decided:
         for algorithm in stored.algorithms:
-            models = {s: stored.model(month, s, algorithm) for s in MOVING}
+            models = {s: stored.model(month, s, algorithm) for s in moving}
             own = [s for s, model in models.items() if _is_in_charge(stored, model, month)]
             cells = [c for s, model in models.items() for c in _development(model, chosen=s in own)]
             when = (count(stored.number(month) - 1), words(str(month)), words(SHORT[algorithm]))
@@ -56,6 +57,7 @@ def table_5(stored: Stored) -> Table:
         for number, by_algorithm in stored.paper.table_5.items():
             for algorithm, printed in by_algorithm.items():
                 cells = [metric(v) for s in MOVING for v in printed[s]]  # type: ignore[index]
+                cells += [metric(None)] * (len(parts) * (len(moving) - len(MOVING)))
                 when = (count(number), words(None), words(SHORT[algorithm]))
                 rows.append((words("the paper"), *when, *cells, words(None)))
     notes = [
@@ -63,7 +65,7 @@ def table_5(stored: Stored) -> Table:
         f"Rows are the {unit}s decided so far. {CHOSEN} In others an earlier model was kept.",
         stored.legend,
     ]
-    notes += _tombstones(stored, decided, MOVING)
+    notes += _tombstones(stored, decided, moving)
     if stored.paper:
         only = "" if stored.paper.table_5 else "The paper prints this table for P2P alone."
         notes += [*([only] if only else []), *slips(stored, "table_5")]

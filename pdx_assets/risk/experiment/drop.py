@@ -20,8 +20,8 @@ class Line:
         name: in the legend.
         otv: the AUC on OTV on which the first champion was deployed.
         auc: by production period.
-        error: standard error of the frozen model's AUCs by Hanley and McNeil; None where loans are weighted, and of the
-            other lines.
+        error: standard error of the frozen model's AUCs by Hanley and McNeil, by Kish's effective sizes where loans are
+            weighted; None of the other lines.
     """
 
     name: str
@@ -61,9 +61,12 @@ def drop(stored: Stored) -> tuple[Line, ...]:
 
 def _error(stored: Stored, metrics: Mapping[str, Any] | None) -> float | None:
     area = figure(metrics)
-    if area is None or metrics is None or stored.is_weighted:
+    if area is None or metrics is None:
         return None
-    return expected_error(area, metrics["n_bads"], metrics["n_loans"] - metrics["n_bads"])
+    if not stored.is_weighted:
+        return expected_error(area, metrics["n_bads"], metrics["n_loans"] - metrics["n_bads"])
+    bads, goods = (metrics.get(f"effective_{of}") for of in ("bads", "goods"))
+    return expected_error(area, bads, goods) if bads and goods and min(bads, goods) >= 1 else None
 
 
 def figure_4(stored: Stored) -> Table:
@@ -101,11 +104,11 @@ def _notes(stored: Stored, frozen: Line, paper: Line | None) -> list[str]:
     ]
     if frozen.otv is not None and (said := _worst(stored, frozen)):
         notes.append(f"Here the {frozen.name}, deployed on an OTV AUC of {frozen.otv:.3f}, {said}")
-    if not stored.is_weighted:
-        notes.append(
-            "Standard error: of the frozen AUC, by Hanley and McNeil (1982) from the numbers of bads and goods; twice "
-            "that is chance."
-        )
+    numbers = "Kish's effective sizes" if stored.is_weighted else "the numbers"
+    notes.append(
+        f"Standard error: of the frozen AUC, by Hanley and McNeil (1982) from {numbers} of bads and goods; twice that "
+        "is chance."
+    )
     if stored.paper and paper and (said := _worst(stored, paper)):
         claimed = round(100 * stored.paper.figure_4.reduction)
         notes.append(

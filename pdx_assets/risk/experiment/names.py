@@ -22,7 +22,11 @@ LEGEND = (
     "FW fixed window, FO fixed origin, RW rolling window; LR logistic regression, RF random forest, XGB XGBoost, "
     "NN neural network."
 )
-DECLARED = {"blend": "BL blend of the period's other models of the same window"}
+DECLARED = {
+    "all_known": "AK every label known",
+    "immature_cohorts": "IC partly observed cohorts as well",
+    "blend": "BL blend of the period's other models of the same window",
+}
 """What the legend adds where a portfolio has it; the others are the paper's own."""
 
 CUT = "F1 and 3DCR are taken at the riskiest 30 % of the loans."

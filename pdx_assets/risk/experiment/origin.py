@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pdx_assets.risk.experiment.paper import PaperDataset
-from pdx_assets.risk.spec import NOT_KNOWABLE, PortfolioSpec
+from pdx_assets.risk.spec import PortfolioSpec
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,13 @@ class Source:
         file: name of the file, or in words how many; None where it is not known.
         is_given: with ``--tape``, instead of what the portfolio declares.
         as_of: the tape's as-of date, ISO.
+        is_weighted: whether its loans have weights other than 1, where the portfolio declares any.
     """
 
     file: str | None
     is_given: bool
     as_of: str | None
+    is_weighted: bool = True
 
 
 def told(spec: PortfolioSpec, source: Source, paper: PaperDataset | None) -> tuple[str, ...]:
@@ -35,16 +37,20 @@ def told(spec: PortfolioSpec, source: Source, paper: PaperDataset | None) -> tup
         instead = ", given with --tape" if source.is_given else ""
         file = source.file or "its tape"
         said = [f"Real: the loans of {spec.name} were read from {file}{instead}{as_of}; PDx simulated none of them."]
-    said += marks(spec)
-    if spec.is_weighted:
+    said += spec.marks.values()
+    if spec.is_weighted and source.is_weighted:
         said.append(
             "Loans are weighted: bad rates and metrics are of the book they stand for, loans and bads count rows."
         )
+    elif spec.is_weighted:
+        said.append("Every loan weighs 1, although weights are declared: figures are of these loans as they are.")
     if paper is not None:
         said.append(f"The paper's figures are of its own dataset: {paper.description}.")
     return tuple(said)
 
 
-def marks(spec: PortfolioSpec) -> list[str]:
-    """What a portfolio's declarations oblige every page to say of it."""
-    return [NOT_KNOWABLE] if spec.hindsight else []
+def columns(spec: PortfolioSpec, source: Source) -> dict[str, str]:
+    """The same in short, for every line of a table that has no room for sentences: column to value."""
+    simulated = spec.tape.simulated is not None and not source.is_given
+    said = {f"{spec.name}: loans are": "simulated" if simulated else "real"}
+    return said | ({f"{spec.name}: labels": "not knowable in time"} if spec.hindsight else {})

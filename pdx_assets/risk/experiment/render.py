@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pdx_assets.risk.experiment.table import Cell, Table, shown
@@ -36,12 +36,17 @@ def _safe(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def as_csv(table: Table) -> str:
-    """Values in full: metrics and shares as fractions, points as differences of those; blank where not measured."""
+def as_csv(table: Table, origin: Mapping[str, str]) -> str:
+    """Values in full: metrics and shares as fractions, points as differences of those; blank where not measured.
+
+    Args:
+        origin: last columns, the same on every line (``origin.columns``): a CSV has no place for notes.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(["" if cell.value is None else cell.value for cell in row] for row in table.rows)
+    writer.writerow([*table.columns, *origin])
+    values = (["" if cell.value is None else cell.value for cell in row] for row in table.rows)
+    writer.writerows([*row, *origin.values()] for row in values)
     return out.getvalue()
 
 

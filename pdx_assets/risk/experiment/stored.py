@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pdx_assets.risk.calendar import Month, Periods
@@ -40,6 +40,7 @@ class Stored:
         paper: the dataset of the paper that the portfolio mirrors.
         is_weighted: whether metrics are weighted; counts of loans then say nothing of their errors.
         hindsight: whether labels were not knowable in time, which the figure's title must tell.
+        origin: ``told`` in short, as columns of a CSV.
     """
 
     portfolio: str
@@ -56,6 +57,7 @@ class Stored:
     paper: PaperDataset | None = None
     is_weighted: bool = False
     hindsight: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def production(self) -> tuple[Month, ...]:

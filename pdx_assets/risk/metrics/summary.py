@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from pdx_assets.risk.metrics import calibration, discrimination
 from pdx_assets.risk.metrics.score_table import ScoreTable, tabulate
+from pdx_assets.risk.metrics.weights import ClassWeights
 
 
 def evaluate(label: ArrayLike, pd: ArrayLike, weight: ArrayLike | None = None) -> dict[str, float | int | None]:
@@ -19,7 +20,8 @@ def evaluate(label: ArrayLike, pd: ArrayLike, weight: ArrayLike | None = None) -
     Returns:
         ``auc``, ``ks``, ``f1`` (at the riskiest 30 %), ``capture_rate_top3_deciles``,
         ``average_precision``, ``brier``, ``log_loss``, ``calibration_intercept``, ``calibration_slope``,
-        ``n_loans``, ``n_bads`` (both counts of rows), ``bad_rate``, ``mean_pd`` (both weighted).
+        ``n_loans``, ``n_bads`` (both counts of rows), ``bad_rate``, ``mean_pd`` (both weighted). Where loans are
+        weighted also ``effective_bads`` and ``effective_goods``, Kish's sizes.
 
     Raises:
         PdxError: a label, PD or weight that cannot be; names how many.
@@ -44,4 +46,13 @@ def evaluate_table(table: ScoreTable) -> dict[str, float | int | None]:
         "n_bads": table.n_bads,
         "bad_rate": table.total_bads / total if total else None,
         "mean_pd": float((table.pd * table.weight).sum()) / total if total else None,
+        **_effective(table),
     }
+
+
+def _effective(table: ScoreTable) -> dict[str, float]:
+    sums = [table.total_bads, table.total_goods, float(table.bad_squares.sum()), float(table.good_squares.sum())]
+    if sums[:2] == sums[2:]:
+        return {}
+    sizes = ClassWeights(*sums).sizes
+    return {"effective_bads": sizes.bads, "effective_goods": sizes.goods}

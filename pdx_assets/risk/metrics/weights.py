@@ -7,6 +7,7 @@ make the bad rate look several times less certain than it is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +143,9 @@ def _by_class(label: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Float
 
 
 def _size(weight: float, squares: float) -> float:
-    return weight**2 / squares if squares > 0 else 0.0
+    size = weight**2 / squares if squares > 0 else 0.0
+    # Loans that weigh the same are as many as they are: a last bit less would be one too few for a contest.
+    return float(round(size)) if math.isclose(size, round(size), rel_tol=1e-12) else size
 
 
 def _burden(weight: float, squares: float) -> float:

@@ -11,7 +11,7 @@ from pdx_assets.risk.calendar import Month, Periods, decision_date, known_on
 from pdx_assets.risk.spec.base import Condition, Declared, LocatedError
 from pdx_assets.risk.spec.columns import Column, Derived, LoanId, Outliers, Ratio, Role, SamplingWeights, absent
 from pdx_assets.risk.spec.experiment import Experiment
-from pdx_assets.risk.spec.label import DaysPastDue, Label, ReadyFlag
+from pdx_assets.risk.spec.label import NOT_KNOWABLE, DaysPastDue, Label, ReadyFlag
 from pdx_assets.risk.spec.leaks import Leaks
 from pdx_assets.risk.spec.method import (
     PAPER_STRATEGIES,
@@ -297,6 +297,11 @@ class PortfolioSpec(Declared):
     def hindsight(self) -> bool:
         """Whether windows use labels nobody could know on the decision date, as the spec accepts in so many words."""
         return self.label.accepts_labels_not_knowable_in_time
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What every document of the portfolio's results has to say of it, by key."""
+        return {"hindsight": NOT_KNOWABLE} if self.hindsight else {}
 
     def known_on(self, cohort: Month) -> date:
         """The first day on which every label of ``cohort`` is known (design: *known*).

@@ -17,8 +17,10 @@ TapeFormat = Literal["auto", "csv", "jsonl", "parquet", "delta"]
 _USERINFO = re.compile(r"^[a-z][a-z0-9+.-]*://(?P<userinfo>[^/?#]*)@", re.IGNORECASE)
 # Wholly from the environment: a default after :- would be a secret in the file.
 _VARIABLE_ONLY = re.compile(r"\$\{[A-Z][A-Z0-9_]*\}")
+# sig is Azure's shared access signature; of code only what is too long to be one, which is how Azure names its keys.
 _SECRET_PARAMETER = re.compile(
-    r"[?&](?P<name>[^=&]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature)[^=&]*)=(?P<value>[^&#]+)",
+    r"[?&](?P<name>[^=&]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|signature|credential)[^=&]*"
+    r"|sig|auth|key|[^=&]*[-_]key|code(?==[^&#]{20}))=(?P<value>[^&#]+)",
     re.IGNORECASE,
 )
 _NOT_SQL = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -41,6 +43,9 @@ def without_secrets(url: str) -> str:
     password = split_userinfo(found["userinfo"])[1] if found else ""
     if password and not _VARIABLE_ONLY.fullmatch(password):
         raise ValueError("the address holds a password, expected it in the environment: user:${LOANS_PASSWORD}@host")
+    # A user alone is common in a database's address; before a web server it is a token.
+    if found and not password and url.lower().startswith("http") and not _VARIABLE_ONLY.fullmatch(found["userinfo"]):
+        raise ValueError("the address holds a user or a token, expected it in the environment: ${LOANS_TOKEN}@host")
     for parameter in _SECRET_PARAMETER.finditer(url):
         if not _VARIABLE_ONLY.fullmatch(parameter["value"]):
             raise ValueError(
@@ -121,7 +126,14 @@ class Authorization(Declared):
 
     variable: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="name of the environment variable")
     header: str = "Authorization"
-    prefix: str = Field("Bearer ", description="what stands before the variable's value")
+    prefix: str = Field("Bearer ", description="a word such as Bearer or Token, before the variable's value")
+
+    @field_validator("prefix")
+    @classmethod
+    def _a_word(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z =:]{0,20}", value):
+            raise ValueError("the prefix looks like the secret itself, expected a word such as 'Bearer '")
+        return value
 
 
 class HttpChanges(Declared):

@@ -7,6 +7,7 @@ import pytest
 from pdx_assets.risk.experiment.drop import drop, figure_4, lost
 from pdx_assets.risk.experiment.paper import paper_dataset
 from pdx_assets.risk.experiment.table import shown
+from pdx_assets.risk.metrics.auc_error import expected_error
 from pdx_assets_tests.risk.experiment.sample import stored
 
 
@@ -41,9 +42,16 @@ def test_the_papers_frozen_model_is_its_first_champions_fixed_window() -> None:
     assert any("16 % reduction" in note for note in table.notes)
 
 
-def test_weighted_loans_have_no_error_from_counts() -> None:
-    assert drop(stored(is_weighted=True))[0].error == (None,) * 12
-    assert not any("Standard error" in note for note in figure_4(stored(is_weighted=True)).notes)
+def test_weighted_loans_have_their_error_from_effective_sizes_not_from_counts() -> None:
+    """Where loans are weighted the column was blank: the sizes were not stored with the metrics."""
+    assert drop(stored(is_weighted=True))[0].error == (None,) * 12, "of an older home, without the sizes"
+    champions = [dict(c) for c in stored().champions]
+    for line in champions:
+        for of in ("production", "baseline_production"):
+            line[of] = {**line[of], "effective_bads": 12.5, "effective_goods": 80.0} if line[of] else line[of]
+    weighted = stored(is_weighted=True, champions=champions)
+    assert drop(weighted)[0].error[0] == pytest.approx(expected_error(0.72, 12.5, 80.0))
+    assert any("Kish's effective sizes of bads and goods" in note for note in figure_4(weighted).notes)
 
 
 def test_standard_errors_are_those_of_repeated_samples() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pdx_assets.risk.experiment.origin import Source, marks, told
+from pdx_assets.risk.experiment.origin import Source, columns, told
 from pdx_assets.risk.experiment.paper import paper_dataset
 from pdx_assets.risk.spec import NOT_KNOWABLE
 from pdx_assets_tests.small_portfolio import small_attributes, small_spec
@@ -30,14 +30,19 @@ def test_a_tape_of_its_own_is_real() -> None:
 
 
 def test_marks_and_weights_are_told_beside_every_table() -> None:
-    class Marked:
-        hindsight = True
-
-    assert marks(small_spec()) == []
-    assert marks(Marked()) == [NOT_KNOWABLE]  # type: ignore[arg-type]
-    columns = {**small_attributes()["columns"], "how_many": {"role": "weight"}}
-    said = told(small_spec(columns=columns), SNAPSHOT, None)
+    weighted = {**small_attributes()["columns"], "how_many": {"role": "weight"}}
+    said = told(small_spec(columns=weighted), SNAPSHOT, None)
     assert (
         said[1]
         == "Loans are weighted: bad rates and metrics are of the book they stand for, loans and bads count rows."
     )
+
+
+def test_hindsight_is_told_beside_every_table_and_in_every_csv() -> None:
+    attributes = small_attributes()
+    label = {**attributes["label"], "accepts_labels_not_knowable_in_time": True}
+    marked = small_spec(label=label, windows={**attributes["windows"], "gap": 3})
+    assert (marked.marks, small_spec().marks) == ({"hindsight": NOT_KNOWABLE}, {})
+    assert NOT_KNOWABLE in told(marked, SNAPSHOT, None)
+    assert columns(marked, SNAPSHOT) == {"small: loans are": "simulated", "small: labels": "not knowable in time"}
+    assert columns(small_spec(), Source("mine.csv", True, None)) == {"small: loans are": "real"}

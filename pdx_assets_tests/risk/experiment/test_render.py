@@ -55,7 +55,7 @@ def spoken(value: str, kind: str) -> str:
 
 @given(grids)
 def test_markdown_and_csv_agree(table: Table) -> None:
-    head, *read = csv.reader(io.StringIO(as_csv(table)))
+    head, *read = csv.reader(io.StringIO(as_csv(table, {})))
     page = parsed(as_markdown(table))
     assert head == page[0] == list(table.columns)
     # A row that is blank from end to end is still a row.
@@ -71,7 +71,7 @@ def test_markdown_and_csv_agree(table: Table) -> None:
 def test_json_holds_the_values_of_the_csv(table: Table) -> None:
     document = json.loads(as_json(as_document("book", [table])))
     (data,) = document["tables"]
-    read = list(csv.reader(io.StringIO(as_csv(table))))[1:]
+    read = list(csv.reader(io.StringIO(as_csv(table, {}))))[1:]
     for row, own in zip(read, data["rows"], strict=True):
         assert (row or [""] * len(own)) == ["" if v is None else str(v) for v in own]
     assert data["chosen"] == [[c.chosen for c in row] for row in table.rows]
@@ -94,3 +94,12 @@ def test_a_difference_too_small_to_show_has_no_sign() -> None:
     assert [shown(Cell(v, "points")) for v in (0.0, 1e-9, -1e-9, 0.0005001, -0.012, None)] == [
         "0.0", "0.0", "0.0", "+0.1", "-1.2", "",
     ]  # fmt: skip
+
+
+def test_every_line_of_a_csv_says_what_its_loans_are() -> None:
+    """The folder's CSVs are passed on without their page: they were bare of what is simulated, and of hindsight."""
+    origin = {"book: loans are": "simulated", "book: labels": "not knowable in time"}
+    for table in tables(stored(paper_dataset("P2P"))):
+        head, *lines = csv.reader(io.StringIO(as_csv(table, origin)))
+        assert head == [*table.columns, *origin]
+        assert lines and all(line[-2:] == list(origin.values()) for line in lines)

@@ -154,6 +154,25 @@ def test_table_5_marks_who_is_in_charge_and_tells_of_tombstones() -> None:
     assert sum(shown(r[0]) == "the paper" for r in table_5(stored(paper_dataset("P2P"))).rows) == 48
 
 
+def test_table_5_has_the_strategies_beyond_the_papers_where_there_are_any() -> None:
+    """A champion that learned from immature cohorts had no column to be bold in, and the legend no words for it."""
+    models = [dict(m) for m in stored().models]
+    for m in models:
+        if m["strategy"] == "rolling_window" and m["production_month"] == "2024-03":
+            models.append(
+                {**m, "strategy": "immature_cohorts", "bundle_sha256": "ic " + m["bundle_sha256"], "otv": None}
+            )
+    champions = [dict(c) for c in stored().champions]
+    champions[-1] |= {"strategy": "immature_cohorts", "bundle_sha256": "ic i", "algorithm": "xgboost"}
+    strategies = (*stored().strategies, "immature_cohorts")
+    given = stored(paper_dataset("P2P"), strategies=strategies, models=models, champions=champions)
+    table = table_5(given)
+    assert table.columns[-4:] == ("IC train", "IC ITV", "IC OTV", "champion")
+    assert [shown(c) for c in table.rows[5]][-4:] == ["0.930", "0.780", "", "IC"]
+    assert [i for i, c in enumerate(table.rows[5]) if c.chosen] == [10, 11], "OTV it has seen"
+    assert any("IC partly observed cohorts as well" in note for note in table.notes)
+
+
 def test_production_shows_every_recipe_and_leaves_unmeasured_months_blank() -> None:
     (table,) = production_tables(stored())
     assert table.key == "tables_6_to_8"

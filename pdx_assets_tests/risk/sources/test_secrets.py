@@ -56,9 +56,12 @@ def test_other_variables_of_an_address_are_not_encoded(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://me:hunter2@h/d", "https://h/x?access_token=hunter2", "s3://k:hunter2@b", "x://u:${PW}hunter2@h"],
-)
+    ["postgresql://me:hunter2@h/d", "https://h/x?access_token=hunter2", "s3://k:hunter2@b", "x://u:${PW}hunter2@h",
+     "https://h/x?v=1&sig=hunter2", "https://h/x?key=hunter2", "https://h/x?subscription-key=hunter2",
+     "https://h/x?auth=hunter2", "https://hunter2@h/x", "https://h/x?code=hunter2hunter2hunter2"],
+)  # fmt: skip
 def test_a_secret_written_out_is_refused_without_repeating_it(url: str) -> None:
+    """Incident: tokens named sig, key, auth or code, and those where a user would stand, were taken."""
     with pytest.raises(SpecError, match="environment") as caught:
         expand_url(url, where="--tape")
     assert "hunter2" not in str(caught.value)
@@ -67,7 +70,8 @@ def test_a_secret_written_out_is_refused_without_repeating_it(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "/data/a@b:c/*.csv", "s3://bucket/in", "postgresql://me@host/d", "postgresql://me:${PW}@host/d", "${DB}",
-     "https://h/x?token=${TOKEN}&page=1", "data/${NAME:-loans}/x.csv"],
+     "https://h/x?token=${TOKEN}&page=1", "https://h/x?code=US&monkey=1", "https://${TOKEN}@h/x",
+     "data/${NAME:-loans}/x.csv"],
 )  # fmt: skip
 def test_an_address_without_a_secret_is_taken(url: str) -> None:
     assert without_secrets(url) == url
