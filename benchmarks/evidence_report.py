@@ -41,6 +41,12 @@ def months_to_better(document: Document, policy: str) -> int | None:
     return None
 
 
+def months_waited(documents: Sequence[Document], policy: str) -> np.ndarray:
+    """Months from p0 to the first truly better recipe by lender; where none came all of its months."""
+    found = [(months_to_better(d, policy), len(d["months"])) for d in documents]
+    return np.array([n if first is None else first for first, n in found], dtype=float)
+
+
 def mean_auc(document: Document, policy: str, kind: str) -> float:
     return float(np.mean([m["policies"][policy][kind] for m in document["months"]]))
 
@@ -71,15 +77,14 @@ def print_report(documents: Sequence[Document]) -> None:
             title=f"{world}: {len(own)} lenders, {len(own[0]['months'])} months each, {seconds:.0f} s a lender"
         )
         heads = ("policy", "realized AUC", "true AUC", "true, less paper's", "recipe changes", "years false", "at most")
-        for head in (*heads, "months to a better recipe"):
+        for head in (*heads, "months to a better recipe (within the time)"):
             table.add_column(head, justify="left" if head == "policy" else "right")
         for policy in own[0]["months"][0]["policies"]:
             aucs = [np.array([mean_auc(d, policy, kind) for d in own]) for kind in ("realized", "true")]
             paper = np.array([mean_auc(d, "paper", "true") for d in own])
             wrong, n = false_years(own, policy)
-            first = [months_to_better(d, policy) for d in own]
-            found = [m for m in first if m is not None]
-            waited = f"{np.median(found):.0f} ({len(found)} of {len(own)})" if found else f"- (0 of {len(own)})"
+            found = sum(months_to_better(d, policy) is not None for d in own)
+            waited = f"{_interval(months_waited(own, policy), '.1f')} ({found} of {len(own)})" if found else "none"
             table.add_row(
                 policy,
                 *(_interval(a) for a in aucs),

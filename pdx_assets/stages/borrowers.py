@@ -1,4 +1,4 @@
-"""Differences of recipes by bootstrap over borrowers, where a record's loans have borrowers who came back."""
+"""Differences of recipes by bootstrap over borrowers: where borrowers came back, or the measure is money."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.evidence.bootstrap import BorrowerMonth, clustered_difference
+from pdx_assets.risk.evidence.money import money_difference
 from pdx_assets.risk.evidence.paired import Difference
 from pdx_assets.risk.seeds import seed_from
 from pdx_assets.stages.scores import pds_of
@@ -48,6 +49,30 @@ def clustered_differences(
         months_of_both = _of_both(ws, kept, loans, challenger, recipe)
         seed = seed_from(ws.spec.name, ws.pinned.seed, "borrowers", record["production_month"], challenger, recipe)
         difference = clustered_difference(months_of_both, seed=seed, margin=margin)
+        if difference is not None:
+            found[challenger] = difference
+    return found
+
+
+def money_differences(
+    ws: Workspace, record: Mapping[str, Any], recipe: str, challengers: Sequence[str], *, margin: float
+) -> dict[str, Difference]:
+    """Each challenger's money a loan against a recipe's, over the record's months that both have.
+
+    Args:
+        record: as of :func:`clustered_differences`.
+        margin: money a loan.
+    """
+    economics = ws.spec.decision.economics
+    assert economics is not None, "the spec refuses contests by money without it"
+    kept = [m for m in record["months"] if m["evidence"] is not None]
+    on = decision_date(Month.parse(record["production_month"]))
+    loans = {m["cohort"]: known_cohort(ws, Month.parse(m["cohort"]), on, "borrower_hash") for m in kept}
+    found = {}
+    for challenger in challengers:
+        seed = seed_from(ws.spec.name, ws.pinned.seed, "money", record["production_month"], challenger, recipe)
+        months = _of_both(ws, kept, loans, challenger, recipe)
+        difference = money_difference(months, economics, ws.spec.decision.cut_off, seed=seed, margin=margin)
         if difference is not None:
             found[challenger] = difference
     return found

@@ -19,7 +19,7 @@ from pdx_assets.risk.outcomes import label_view
 from pdx_assets.risk.policy import Candidate, Contest, Evidence, by_recipe, contest_number, periods_since_change
 from pdx_assets.risk.windows import earlier_cohorts
 from pdx_assets.stages.as_of import AsOf, evidence_months, models_as_of
-from pdx_assets.stages.borrowers import clustered_differences
+from pdx_assets.stages.borrowers import clustered_differences, money_differences
 from pdx_assets.stages.gates import gates_of
 from pdx_assets.stages.made import keep_record
 from pdx_assets.stages.recalibration import recalibrated_incumbent
@@ -105,7 +105,7 @@ def _by_borrowers(ws: Workspace, contest: Contest, given: Evidence, document: Ma
     """The same with the differences by bootstrap over borrowers, of those that DeLong's test calls.
 
     Only of those: a thousand draws of a million loans take a minute a challenger, and which difference is called here
-    must pass there as well.
+    must pass there as well. Contests by money have no other differences than these: then it is of all challengers.
     """
     rules = ws.spec.decision.evidence
     assert rules is not None
@@ -117,31 +117,46 @@ def _by_borrowers(ws: Workspace, contest: Contest, given: Evidence, document: Ma
         return given
     every = given.months_a_period
     found: list[str] = []
-    if contest.incumbent is None or given.contest_number is not None:
+    is_contest, by_money = contest.incumbent is None or given.contest_number is not None, rules.measure == "money"
+    if is_contest and by_money:
+        found = [name for name in names if name != base]
+    elif is_contest:
         found = better_recipe(given.record, base, names, rules, months_a_period=every).called(rules.yearly_level)
     decay = decayed(given.record, base, names, rules, floor=given.floor, months_a_period=every)
     late = decay.called(rules.yearly_level)
     if not found and not late:
         return given
+    if by_money:
+        of_contest = money_differences(ws, document, base, found, margin=rules.margin)
+    else:
+        of_contest = clustered_differences(ws, document, base, found, margin=rules.margin)
     newest = [m.cohort for m in latest_months(given.record, base, rules)]
     return replace(
         given,
-        clustered=clustered_differences(ws, document, base, found, margin=rules.margin),
-        clustered_latest=clustered_differences(ws, document, base, late, margin=rules.margin, months=newest),
+        clustered=of_contest,
+        clustered_latest=clustered_differences(ws, document, base, late, margin=rules.auc_margin, months=newest),
     )
 
 
 def _may_take_over(ws: Workspace, contest: Contest, given: Evidence) -> list[Candidate]:
-    """The refit of the recipe in charge, and whom the record puts above it: only their gates are worth measuring."""
+    """The refit of the recipe in charge, and whom the record puts above it: only their gates are worth measuring.
+
+    By the same differences as the policy takes: by DeLong's alone another successor was gated than the one chosen.
+    """
     rules, incumbent = ws.spec.decision.evidence, contest.incumbent
     assert rules is not None and incumbent is not None
     models = {n: c for n, c in by_recipe(contest).items() if c.strategy != "fixed_window"}
     names, recipe = list(models), incumbent.recipe_name
     every = given.months_a_period
     found = [
-        decayed(given.record, recipe, names, rules, floor=given.floor, months_a_period=every),
-        better_recipe(given.record, recipe, names, rules, months_a_period=every),
-        first_recipe(given.record, names, rules, months_a_period=every),
+        decayed(
+            *(given.record, recipe, names, rules),
+            floor=given.floor,
+            months_a_period=every,
+            clustered=given.clustered_latest,
+        ),
+        better_recipe(given.record, recipe, names, rules, months_a_period=every, clustered=given.clustered),
+        first_recipe(given.record, names, rules, months_a_period=every, clustered=given.clustered),
     ]
     wanted = dict.fromkeys([recipe, *(f.successor for f in found if f.successor)])
     candidates = {models[n].bundle_sha256: models[n] for n in wanted if n in models}

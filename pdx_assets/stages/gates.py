@@ -26,8 +26,9 @@ def gates_of(
     """All gates of a model that may take over from the incumbent.
 
     Discrimination and calibration are measured on ITV of the candidate's window: the split is by borrower and the
-    same in every window, so that the incumbent has not learned from these loans either. Score and approval rate
-    are compared on the applications of the month before, which nobody has learned from.
+    same in every window, so that the incumbent was not fitted on these loans either. Boosting and networks stop by
+    them, each by its own window's: a little flattery that ``refit_margin`` has room for. Score and approval rate are
+    compared on the applications of the month before, which nobody has learned from.
 
     Args:
         cut_off: PD above which an application is declined; None where none is set yet.

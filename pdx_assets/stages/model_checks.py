@@ -17,7 +17,14 @@ from pdx_assets.risk.checks.catalogue import (
 from pdx_assets.risk.checks.cut_off import cut_off_shift
 from pdx_assets.risk.checks.drift import Moved, feature_psi, score_psi
 from pdx_assets.risk.checks.outlook import Expected, expected_performance
-from pdx_assets.risk.checks.performance import auc_decay, calibration, champion_against_baseline, otv_discrimination
+from pdx_assets.risk.checks.performance import (
+    ON_OTV,
+    ON_RECORD,
+    auc_decay,
+    calibration,
+    champion_against_baseline,
+    otv_discrimination,
+)
 from pdx_assets.risk.metrics.auc_error import AucEstimate, auc_estimate, expected_error
 from pdx_assets.risk.policy import in_charge_problem
 from pdx_assets.risk.radar.forecast import KINDS
@@ -33,7 +40,7 @@ def check_decision(ws: Workspace, production: Month, decision: Mapping[str, Any]
     problem = in_charge_problem(decision)
     found = [
         judged(SOMEONE_IN_CHARGE, problem is not None, problem or decision["reason"]),
-        otv_discrimination(ws.spec.checks, _on_otv(decision)),
+        otv_discrimination(ws.spec.checks, *_promised(decision)),
         cut_off_shift(ws.spec.decision, decision["at_cut_off"]),
     ]
     return verdicts.keep(ws, "champion", production, found)
@@ -57,10 +64,10 @@ def check_estimate(ws: Workspace, production: Month, document: Mapping[str, Any]
     }
     area, rate = kinds["combined"]
     assert rate is not None
-    otv = _on_otv(find_decision(ws, production) or {"champion": None, "contest": None})
+    promised, _ = _promised(find_decision(ws, production) or {"champion": None, "contest": None})
     verdict = expected_performance(
         ws.spec.checks,
-        otv_auc=otv.value if otv else None,
+        promised_auc=promised.value if promised else None,
         mean_pd=document["mean_pd"],
         bads=newest["bads_expected"],
         auc=area,
@@ -99,15 +106,33 @@ def check_performance(ws: Workspace, production: Month) -> Sequence[Verdict]:
         d: loans.join(scores.filter(bundle_sha256=d), on=["cohort", "loan_id"], how="left")["pd"].to_numpy()
         for d in digests
     }
+    promised, where = _promised(decision)
     difference = None
     if baseline in pds and baseline != champion:
         difference = auc_estimate(label, pds[champion], pds[baseline], weight)
     found = [
-        auc_decay(limits, _on_otv(decision), auc_estimate(label, pds[champion], None, weight)),
+        auc_decay(limits, promised, auc_estimate(label, pds[champion], None, weight), where),
         calibration(limits, label, pds[champion], weight),
         champion_against_baseline(limits, difference, same=baseline == champion),
     ]
     return verdicts.keep(ws, "production_performance", production, found)
+
+
+def _promised(decision: Mapping[str, Any]) -> tuple[AucEstimate | None, str]:
+    """The AUC a champion was put in charge with, and where it was measured.
+
+    Models that learn up to the decision date have seen OTV. For them it is their recipe's record of that day: without
+    it a fall from 0.67 to 0.56 was no news, for no limit but the floor was asked.
+    """
+    on_otv = _on_otv(decision)
+    champion = decision["champion"]
+    if on_otv is not None or champion is None:
+        return on_otv, ON_OTV
+    records = (decision.get("evidence") or {}).get("records", {})
+    level = records.get(f"{champion['strategy']} {champion['algorithm']}")
+    if level is None or "goods" not in level:
+        return None, ON_OTV
+    return AucEstimate(level["auc"], level["standard_error"], level["bads"], level["goods"]), ON_RECORD
 
 
 def _on_otv(decision: Mapping[str, Any]) -> AucEstimate | None:

@@ -15,6 +15,7 @@ from pdx_assets.risk.calendar import Month, decision_date
 from pdx_assets.risk.errors import ScoreError, TrainingError
 from pdx_assets.risk.evidence import gates
 from pdx_assets.risk.hashing import document_sha256
+from pdx_assets.risk.metrics.weights import ClassWeights
 from pdx_assets.risk.policy import Candidate, Recalibrated
 from pdx_assets.risk.spec import Strategy
 from pdx_assets.risk.window_loans import in_time_validation, to_sample
@@ -61,13 +62,15 @@ def recalibrated_incumbent(ws: Workspace, incumbent: Candidate, production: Mont
 
 
 def _newest_held_out(ws: Workspace, production: Month, least: int) -> list[Month]:
-    held, found, bads = ws.lake.contents("clean_features"), [], 0
+    held, found, sums = ws.lake.contents("clean_features"), [], ClassWeights(0.0, 0.0, 0.0, 0.0)
     for cohort in reversed([m for m in known_cohorts(ws.spec, production) if m in held]):
         rows = known_cohort(ws, cohort, decision_date(production), "borrower_hash")
         itv = in_time_validation(rows["borrower_hash"].to_numpy(), ws.pinned.seed)
-        bads += int(rows.filter(itv)["label"].sum())
+        loans = rows.filter(itv)
+        weight = loans["weight"].to_numpy() if "weight" in loans.columns else None
+        sums += ClassWeights.of(loans["label"].to_numpy(), weight)
         found.append(cohort)
-        if bads >= least:
+        if sums.sizes.bads >= least:
             break
     return found[::-1]
 

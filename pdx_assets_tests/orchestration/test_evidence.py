@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import dagster as dg
 import numpy as np
@@ -16,9 +16,10 @@ from sklearn.metrics import roc_auc_score
 from pdx_assets.orchestration.assets.policies import policy_assets
 from pdx_assets.orchestration.runner import months_to_run, plan
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.checks.performance import ON_RECORD
 from pdx_assets.risk.errors import ScoreError, SpecError
 from pdx_assets.risk.evidence import gates
-from pdx_assets.risk.evidence.paired import stratified_difference
+from pdx_assets.risk.evidence.paired import Difference, mean_level, stratified_difference
 from pdx_assets.risk.evidence.record import read_month
 from pdx_assets.risk.spec import PAPER_STRATEGIES, PortfolioSpec
 from pdx_assets.stages.as_of import as_of_challenge, evidence_months, models_as_of, recipes
@@ -27,12 +28,13 @@ from pdx_assets.stages.challengers import find_pointer, load_bundle
 from pdx_assets.stages.decision import pointers, propose, retained
 from pdx_assets.stages.evidence import make_record, record_in
 from pdx_assets.stages.maturity import wanted_today
+from pdx_assets.stages.model_checks import _promised
 from pdx_assets.stages.production import realized
 from pdx_assets.stages.recalibration import recalibrate
 from pdx_assets.stages.record import find_decision
 from pdx_assets.stages.scores import newest_applications, read_scores
 from pdx_assets.stages.simulation import simulate, usable_policies
-from pdx_assets.stages.windows import window
+from pdx_assets.stages.windows import known_cohort, window
 from pdx_assets.stages.workspace import Workspace
 from pdx_assets_tests.orchestration.conftest import home_at, run_all
 from pdx_assets_tests.small_portfolio import small_attributes
@@ -123,6 +125,68 @@ def test_an_incumbent_whose_pds_are_off_is_recalibrated_where_its_refit_may_not_
     assert propose(strict, NEXT, [before], ()) == found, "content-addressed"
     with pytest.raises(ScoreError, match=r"--score"):
         recalibrate(replace(ws, may_score=False), made["base"]["bundle_sha256"], [worst], P0.first_day, held_out=True)
+
+
+def test_the_gates_measured_are_those_of_whom_the_policy_takes(
+    on_evidence: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gates were measured of whom DeLong's test names, and by the error over borrowers (or by money) another followed:
+    ungated, it waited as a promotion and took over as a demotion."""
+    ws = on_evidence
+    before = propose(_deciding(ws, policy="always"), P0, (), ())
+
+    def worst_is_best(
+        ws: Workspace, record: Mapping[str, Any], recipe: str, challengers: Sequence[str], **_: object
+    ) -> dict[str, Difference]:
+        areas = {c: level.estimate for c in challengers if (level := mean_level(record_in(record), c)) is not None}
+        ranked = sorted(areas, key=lambda c: -areas[c])
+        return {c: Difference(0.02 * (i + 1), 0.001, 5, 500.0, 1e-9) for i, c in enumerate(ranked)}
+
+    monkeypatch.setattr("pdx_assets.stages.evidence.money_differences", worst_is_best)
+    rules = {**ws.spec.model_dump(mode="json")["decision"]["evidence"], "measure": "money", "refit_margin": 0.4}
+    rules |= {"calibration_tolerance": 10, "max_score_psi": 10, "max_approval_rate_change": 1}
+    found = propose(_deciding(ws, evidence=rules), NEXT, [before], ())
+    assert "not measured" not in found["reason"], found["reason"]
+    assert found["decision"] == "promoted" and found["evidence"]["gates"]
+
+
+def test_what_has_seen_otv_is_held_to_its_recipes_record(on_evidence: Workspace) -> None:
+    """No check but the floor's asked for the AUC of a champion that had none on OTV."""
+    ws = on_evidence
+    rules = ws.spec.model_dump(mode="json")["decision"]["evidence"] | {"first_recipe": "immature_cohorts xgboost"}
+    decision = propose(_deciding(ws, evidence=rules), P0, (), ())
+    assert decision["champion"]["strategy"] == "immature_cohorts" and decision["champion"]["score"] is None
+    promised, where = _promised(decision)
+    level = mean_level(record_in(ws.lake.get_document("recipe_record", str(P0))), "immature_cohorts xgboost")
+    assert where == ON_RECORD and promised is not None and level is not None
+    assert (promised.value, promised.standard_error) == pytest.approx((level.estimate, level.standard_error))
+    old = {**decision, "evidence": {"records": {}}}
+    assert _promised(old)[0] is None
+
+
+def test_a_contest_by_money_compares_what_the_stored_scores_would_have_earned(on_evidence: Workspace) -> None:
+    ws, worst = on_evidence, "immature_cohorts xgboost"
+    before = propose(_deciding(ws, policy="always"), P0, (), ())
+    rules = {**ws.spec.model_dump(mode="json")["decision"]["evidence"], "measure": "money", "margin": 0.01}
+    found = propose(_deciding(ws, evidence=rules), NEXT, [before], ())
+    compared = {c["recipe"]: c for c in found["evidence"]["findings"]["contest"]["compared"]}
+    assert len(compared) > 4 and all(c["unit"] == "money a loan" for c in compared.values())
+    record = ws.lake.get_document("recipe_record", str(NEXT))
+    other, earned, loans = "all_known xgboost", 0.0, 0
+    for month in record["months"]:
+        if month["evidence"] is None:
+            continue
+        cohort = Month.parse(month["cohort"])
+        rows = known_cohort(ws, cohort, NEXT.first_day).sort("loan_id")
+        loans += rows.height
+        for recipe, sign in ((other, 1), (worst, -1)):
+            scores = read_scores(
+                ws, [month["bundles"][recipe]], {cohort: ws.lake.contents("clean_features")[cohort].sha256}
+            )
+            pd = rows.join(scores, on=["cohort", "loan_id"], how="left").sort("loan_id")["pd"].to_numpy()
+            approved = pd <= np.sort(pd)[int(np.ceil(0.8 * len(pd) - 1e-9)) - 1]
+            earned += sign * float(np.where(rows["label"].to_numpy() == 1, -6.0, 1.0)[approved].sum())
+    assert compared[other]["difference"]["estimate"] == pytest.approx(earned / loans)
 
 
 def _deciding(ws: Workspace, **changes: object) -> Workspace:

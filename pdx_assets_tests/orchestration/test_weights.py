@@ -125,7 +125,7 @@ def test_windows_and_decisions_tell_effective_sizes(weighted: Workspace) -> None
     checks = weighted.lake.get_document("checks/champion", str(P0))["verdicts"]
     (floor,) = (v for v in checks if v["code"] == "otv_discrimination")
     error = expected_error(decision["champion"]["score"], sizes.bads, sizes.goods)
-    assert floor["numbers"]["standard error of OTV AUC"] == pytest.approx(error)
+    assert floor["numbers"]["standard error of the AUC on OTV"] == pytest.approx(error)
 
 
 def test_a_contest_needs_effective_bads(weighted: Workspace) -> None:

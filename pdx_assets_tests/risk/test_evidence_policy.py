@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from benchmarks.evidence_policy import HORIZON, P0, Lender, Plan
-from benchmarks.evidence_report import false_years, judged, months_to_better, upper_bound
+from benchmarks.evidence_report import false_years, judged, months_to_better, months_waited, upper_bound
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,10 @@ def test_how_changes_and_picks_are_counted() -> None:
     wrong = {"months": [*year[:11], month(truth, "a", bad), month(truth, "b", good), *year[1:]]}
     assert false_years([right, wrong], "evidence") == (1, 3), "no gain is no better model"
     assert (months_to_better(right, "evidence"), months_to_better(wrong, "evidence")) == (3, 12)
+    never = {"months": year}
+    assert months_waited([right, wrong, never], "evidence").tolist() == [3, 12, 12], (
+        "a year in which none came is whole"
+    )
     assert judged(right, "record") == (1.0, 0.0)
     share, behind = judged(wrong, "record") or (None, None)
     assert share == pytest.approx(1 / 24) and behind == pytest.approx(0.02 * 23 / 24)

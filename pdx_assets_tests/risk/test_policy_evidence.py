@@ -242,6 +242,16 @@ def test_its_successor_needs_the_calibration_gate_only() -> None:
     off = {**OPEN, model(B).bundle_sha256: (gate(CALIBRATION, passed=False),)}
     choice = evidence(month(FALLEN, incumbent=in_charge(), gates=off), RULES)
     assert choice.verdict == "refitted" and "calibration FAILED" in choice.reason
+    assert choice.evidence is not None
+    assert choice.evidence["stopped"]["recipe"] == B, "whose gates were words only"
+    assert [(g["name"], g["passed"]) for g in choice.evidence["stopped"]["gates"]] == [(CALIBRATION, False)]
+
+
+def test_a_successor_whose_gates_were_not_measured_waits_even_for_a_demotion() -> None:
+    """By the error over borrowers another recipe followed than the one that was gated, and took over ungated."""
+    unmeasured = {digest: asked for digest, asked in OPEN.items() if digest != model(B).bundle_sha256}
+    choice = evidence(month(FALLEN, incumbent=in_charge(), gates=unmeasured), RULES)
+    assert choice.verdict == "refitted" and "its gates were not measured" in choice.reason
 
 
 def test_a_demotion_waits_for_the_cool_down_too() -> None:

@@ -47,7 +47,7 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
 
 
 def _table(found: list[Compared]) -> dg.TableMetadataValue:
-    heads = ["policy", "mean AUC", "difference", "from", "to", "p", "mean KS", "O/E", "bad rate of approved"]
+    heads = ["policy", "mean AUC", "difference", "from", "to", "p", "mean KS", "capture", "O/E", "bad rate of approved"]
     rows = []
     for c in found:
         own, shown = c.realized, c.difference.mean if c.difference else None
@@ -60,6 +60,7 @@ def _table(found: list[Compared]) -> dg.TableMetadataValue:
                 shown.high if shown else None,
                 c.p_shown,
                 own.mean_ks,
+                percent(own.mean_capture_rate),
                 own.observed_to_expected,
                 percent(own.bad_rate_approved),
                 own.profit_per_loan,

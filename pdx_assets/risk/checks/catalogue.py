@@ -89,7 +89,7 @@ OTV_DISCRIMINATION = Check(
     "The champion tells bads from goods out of time",
     "champion",
     "warn",
-    "The champion's AUC on OTV against the floor.",
+    "The champion's AUC on OTV, or on its recipe's record where it has seen OTV, against the floor.",
 )
 CUT_OFF_SHIFT = Check(
     "cut_off_shift",
@@ -123,10 +123,10 @@ EXPECTED_PERFORMANCE = Check(
 )
 AUC_DECAY = Check(
     "auc_decay",
-    "The champion ranks in production as it did on OTV",
+    "The champion ranks in production as it did when it was put in charge",
     "production_performance",
     "warn",
-    "The champion's realized AUC against its AUC on OTV, with the standard errors of both.",
+    "The champion's realized AUC against its AUC on OTV, or on its recipe's record, with the standard errors of both.",
 )
 CALIBRATION = Check(
     "calibration",

@@ -23,7 +23,7 @@ class Expected:
 def expected_performance(
     limits: Checks,
     *,
-    otv_auc: float | None,
+    promised_auc: float | None,
     mean_pd: float,
     bads: float,
     auc: Expected | None,
@@ -32,12 +32,12 @@ def expected_performance(
 ) -> Verdict:
     """Whether the month's AUC or bad rate is expected beyond the limits it will be held to once its labels are known.
 
-    The AUC: the upper end of its interval is below the AUC on OTV less ``auc_drop``, or below ``otv_auc_floor``. The
-    bad rate: the lower end is above the mean PD by more than ``calibration_tolerance``. So at a limit exactly, one
-    end of a 90 % interval, a false warning comes in one month of twenty for each.
+    The AUC: the upper end of its interval is below the AUC the champion was put in charge with less ``auc_drop``, or
+    below ``otv_auc_floor``. The bad rate: the lower end is above the mean PD by more than ``calibration_tolerance``. So
+    at a limit exactly, one end of a 90 % interval, a false warning comes in one month of twenty for each.
 
     Args:
-        otv_auc: the champion's recorded AUC on OTV; None where it has none.
+        promised_auc: the champion's recorded AUC on OTV, else that of its recipe's record; None where there is neither.
         mean_pd: of the champion on the month's loans, as scored.
         bads: expected.
         auc, bad_rate: the combined estimates of the newest day.
@@ -45,7 +45,7 @@ def expected_performance(
     """
     if auc is None or bads < MIN_CLASS:
         return not_applicable(EXPECTED_PERFORMANCE, f"{bads:.1f} bads are expected; {MIN_CLASS} are needed")
-    floor = max(limits.otv_auc_floor, (otv_auc or 0.0) - limits.auc_drop)
+    floor = max(limits.otv_auc_floor, (promised_auc or 0.0) - limits.auc_drop)
     ceiling = mean_pd * (1 + limits.calibration_tolerance)
     told = []
     if auc.high < floor:

@@ -75,46 +75,55 @@ def bad_rate_shift(
     )
 
 
-def otv_discrimination(limits: Checks, otv: AucEstimate | None) -> Verdict:
-    """Whether the champion's AUC on OTV reaches ``otv_auc_floor``.
+ON_OTV, ON_RECORD = "on OTV", "on its recipe's record"
+"""Where the AUC that a champion was put in charge with was measured: what has seen OTV has none on it."""
+
+
+def otv_discrimination(limits: Checks, promised: AucEstimate | None, where: str = ON_OTV) -> Verdict:
+    """Whether the champion's AUC on OTV, or else on its recipe's record, reaches ``otv_auc_floor``.
 
     A floor, not a test: below it a model is not worth having whatever the sample says. The standard error tells how
     sure the figure is.
 
     Args:
-        otv: of the champion; None where nobody is in charge or it could not be measured.
+        promised: of the champion; None where nobody is in charge or it could not be measured.
+        where: that was.
     """
-    if otv is None:
+    if promised is None:
         return not_applicable(OTV_DISCRIMINATION, "nobody is in charge, or OTV has too few bads or goods")
     return judged(
         OTV_DISCRIMINATION,
-        otv.value < limits.otv_auc_floor,
-        f"OTV AUC {_told(otv)}, floor {limits.otv_auc_floor:g}",
-        numbers={"OTV AUC": otv.value, "standard error of OTV AUC": otv.standard_error},
+        promised.value < limits.otv_auc_floor,
+        f"AUC {where} {_told(promised)}, floor {limits.otv_auc_floor:g}",
+        numbers={f"AUC {where}": promised.value, f"standard error of the AUC {where}": promised.standard_error},
     )
 
 
-def auc_decay(limits: Checks, otv: AucEstimate | None, realized: AucEstimate | None) -> Verdict:
+def auc_decay(
+    limits: Checks, promised: AucEstimate | None, realized: AucEstimate | None, where: str = ON_OTV
+) -> Verdict:
     """Whether the champion's realized AUC is ``auc_drop`` or more below its AUC on OTV, beyond chance.
 
-    Two samples of different loans, so the squared standard errors add; one-sided at ``false_alarm_rate``. The champion
-    was chosen for the highest OTV AUC of several, so that figure is a little flattered and some drop is its return to
-    the truth: the reason for ``auc_drop`` beside the test.
+    A champion that has seen OTV is held to its recipe's record instead. Two samples of different loans, so the squared
+    standard errors add; one-sided at ``false_alarm_rate``. The champion was chosen for the highest AUC of several, so
+    that figure is a little flattered and some drop is its return to the truth: the reason for ``auc_drop`` beside the
+    test.
 
     Args:
-        otv: the champion on the OTV it was decided on.
+        promised: the champion on the OTV it was decided on, or its recipe's earlier models on their record.
         realized: the champion on the month's own loans.
+        where: ``promised`` was measured.
     """
-    few = _too_few(otv, realized)
-    if otv is None or realized is None or few:
+    few = _too_few(promised, realized)
+    if promised is None or realized is None or few:
         return not_applicable(AUC_DECAY, few)
-    drop = otv.value - realized.value
-    error = (otv.standard_error**2 + realized.standard_error**2) ** 0.5
+    drop = promised.value - realized.value
+    error = (promised.standard_error**2 + realized.standard_error**2) ** 0.5
     p = above(drop, error)
     return judged(
         AUC_DECAY,
         drop >= limits.auc_drop and p <= limits.false_alarm_rate,
-        f"realized AUC {_told(realized)}, on OTV {_told(otv)}: a drop of {drop:+.3f} (p {p:.3f}, limit "
+        f"realized AUC {_told(realized)}, {where} {_told(promised)}: a drop of {drop:+.3f} (p {p:.3f}, limit "
         f"{limits.auc_drop:g})",
         numbers={"drop of AUC": drop, "standard error of the drop": error, "p": p},
     )

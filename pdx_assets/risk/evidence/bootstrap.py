@@ -13,7 +13,7 @@ from pdx_assets.risk.checks.chance import above
 from pdx_assets.risk.errors import PdxError
 from pdx_assets.risk.evidence.paired import Difference
 from pdx_assets.risk.metrics.score_table import Floats, checked
-from pdx_assets.risk.metrics.weights import effective_sizes
+from pdx_assets.risk.metrics.weights import ClassWeights, effective_sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +135,19 @@ class _Table:
         who = np.array([number[str(name)] for name in month.borrower], dtype=np.intp)
         return cls(bad, np.ones(bad.size) if weights is None else weights, who, (places[0], places[1]))
 
-    def difference(self, mass: Floats) -> tuple[float, float]:
-        """AUC difference under these loan weights, and bads x goods; (0, 0) with one class only."""
+    def difference(self, count: Floats) -> tuple[float, float]:
+        """AUC difference with each borrower's loans this many times, and effective bads x goods; (0, 0) with one class
+        only."""
+        times = count[self.borrower]
+        mass = self.weight * times
         bads, goods = mass * self.bad, mass * ~self.bad
-        pairs = float(bads.sum() * goods.sum())
-        if pairs == 0:
+        heavy, light = float(bads.sum()), float(goods.sum())
+        if heavy * light == 0:
             return 0.0, 0.0
-        first, second = (_area(place, bads, goods, pairs) for place in self.places)
-        return first - second, pairs
+        first, second = (_area(place, bads, goods, heavy * light) for place in self.places)
+        squares = self.weight * mass
+        sizes = ClassWeights(heavy, light, float(squares @ self.bad), float(squares @ ~self.bad)).sizes
+        return first - second, sizes.bads * sizes.goods
 
 
 def _area(place: NDArray[np.intp], bads: Floats, goods: Floats, pairs: float) -> float:
@@ -152,7 +157,7 @@ def _area(place: NDArray[np.intp], bads: Floats, goods: Floats, pairs: float) ->
 
 
 def _stratified(tables: Sequence[_Table], count: Floats) -> float | None:
-    found = [t.difference(t.weight * count[t.borrower]) for t in tables]
+    found = [t.difference(count) for t in tables]
     pairs = sum(weight for _, weight in found)
     return sum(d * weight for d, weight in found) / pairs if pairs else None
 

@@ -7,7 +7,7 @@ policy's (risk/policy/evidence.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from typing import Any
 
@@ -30,15 +30,18 @@ class Compared:
     Attributes:
         difference: None where the two have no month in common.
         corrected: p-value to be compared with the yearly level; None where the two have too little in common.
+        unit: of the difference.
     """
 
     recipe: str
     difference: Difference | None
     corrected: float | None
+    unit: str = "AUC"
 
     def document(self) -> dict[str, Any]:
         shown = self.difference.document() if self.difference else None
-        return {"recipe": self.recipe, "difference": shown, "corrected_p_value": self.corrected}
+        unit = {} if self.unit == "AUC" else {"unit": self.unit}
+        return {"recipe": self.recipe, "difference": shown, "corrected_p_value": self.corrected, **unit}
 
     @property
     def told(self) -> str:
@@ -46,7 +49,8 @@ class Compared:
         if self.difference is None:
             return f"{name} has no month in common"
         d, (low, high) = self.difference, self.difference.interval
-        what = f"{name} {d.estimate:+.4f} AUC (95 % {low:+.4f} to {high:+.4f}; {d.months} months, {d.bads:.0f} bads"
+        what = f"{name} {d.estimate:+.4f} {self.unit} (95 % {low:+.4f} to {high:+.4f}; "
+        what += f"{d.months} months, {d.bads:.0f} bads"
         return f"{what}; too few)" if self.corrected is None else f"{what}; corrected p {self.corrected:.3g})"
 
 
@@ -133,20 +137,24 @@ def better_recipe(
     Holm's step bounds the chance that *any* of them is a false one. Fewer than ``min_bads`` bads in common: not tested.
 
     Args:
-        clustered: differences by bootstrap over borrowers, by challenger; used in place of DeLong's where given.
+        clustered: differences by bootstrap over borrowers, by challenger; used in place of DeLong's where given. Where
+            contests are decided by money they are of money, and what is not among them cannot be compared.
     """
     spending = of_contests(rules.yearly_level, rules.contest_every, months_a_period)
+    by_money, given = rules.measure == "money", clustered or {}
     differences = {
-        recipe: (clustered or {}).get(recipe) or stratified_difference(months, recipe, in_charge, margin=rules.margin)
+        recipe: given.get(recipe)
+        or (None if by_money else stratified_difference(months, recipe, in_charge, margin=rules.margin))
         for recipe in available
         if recipe != in_charge
     }
-    found = _tested(differences, {}, rules, spending)
+    unit = "money a loan" if by_money else "AUC"
+    found = tuple(replace(c, unit=unit) for c in _tested(differences, {}, rules, spending))
     if not found:
         return Finding(None, "there is no other recipe this month")
     best = _best(found, rules.yearly_level)
     told = _told(found)
-    beyond = f" by more than {rules.margin:g}" if rules.margin else ""
+    beyond = f" by more than {rules.margin:g} {unit}" if rules.margin else ""
     if best is None:
         return Finding(None, f"no recipe is shown to be better{beyond} than {spoken(in_charge)}: {told}", found)
     return Finding(
@@ -179,10 +187,11 @@ def decayed(
     * **Below the floor**: its AUC over them is below ``floor`` (checks.otv_auc_floor), one-sided at 5 %. The recipe is
       unfit by itself; the successor is the one with the best record over the same months, if it is above.
     * **Decayed and overtaken**: that AUC is below its own over all earlier months, and another recipe is better by
-      more than ``margin`` on the latest months (paired). Both must be shown: the p-value is the larger of the two
-      (intersection-union test, Berger 1982, doi:10.2307/1268475), corrected for challengers and periods out of the
-      level's own part (level.py). A bad year that hits all recipes alike changes nothing, for nobody is better; nor
-      does a recipe that was always a little worse, for that is the contests' matter.
+      more than ``margin`` on the latest months (paired; by AUC, also where contests are decided by money). Both must be
+      shown: the p-value is the larger of the two (intersection-union test, Berger 1982, doi:10.2307/1268475),
+      corrected for challengers and periods out of the level's own part (level.py). A bad year that hits all recipes
+      alike changes nothing, for nobody is better; nor does a recipe that was always a little worse, for that is the
+      contests' matter.
 
     The first claim is not that the successor is better, so it is not bought from the yearly level; where the floor is
     well below what the recipes reach, it never fires by chance.
@@ -198,13 +207,14 @@ def decayed(
     assert now is not None
     others = [recipe for recipe in available if recipe != in_charge]
     differences = {
-        r: (clustered or {}).get(r) or stratified_difference(recent, r, in_charge, margin=rules.margin) for r in others
+        r: (clustered or {}).get(r) or stratified_difference(recent, r, in_charge, margin=rules.auc_margin)
+        for r in others
     }
     realized = f"realized AUC of {spoken(in_charge)} {now.estimate:.4f} ± {now.standard_error:.4f}"
     said = f"{realized} over its last {now.months} months"
     if above(floor - now.estimate, now.standard_error) <= FLOOR_LEVEL:
         seen = {r: d for r, d in differences.items() if d is not None and d.bads >= rules.min_bads}
-        ahead = [r for r, d in seen.items() if d.estimate > rules.margin]
+        ahead = [r for r, d in seen.items() if d.estimate > rules.auc_margin]
         told = f"{said}: below the floor of {floor:g} (one-sided 95 %)"
         if not ahead:
             return Finding(None, f"{told}, but no recipe has a better record", below_floor=True)

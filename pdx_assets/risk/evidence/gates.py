@@ -1,7 +1,7 @@
 """Gates: whether a model may take over from the incumbent, one question each. Pure verdicts; nothing is measured here
 that needs a store.
 
-A gate whose question cannot be asked (no labelled loans that neither model has seen, no protected attribute) passes and
+A gate whose question cannot be asked (no labelled loans that neither was fitted on, no protected attribute) passes and
 says so: the recipe's record speaks for the refit then.
 """
 
@@ -51,15 +51,18 @@ class Gate:
 def discrimination(rules: Evidence, difference: AucEstimate | None) -> Gate:
     """Not inferior: the one-sided 95 % lower bound of AUC(refit) - AUC(incumbent) is above -``refit_margin``.
 
-    The burden lies with the refit: too few loans to show it are a reason to wait. Source: CPMP/EWP/482/99, "Points to
-    consider on switching between superiority and non-inferiority" (EMA 2000), section IV.2.
+    The burden lies with the refit, so that a wide error keeps it waiting; on fewer than ``MIN_CLASS`` bads or goods,
+    where no error is known, it is not asked. Source: CPMP/EWP/482/99, "Points to consider on switching between
+    superiority and non-inferiority" (EMA 2000), section IV.2.
 
     Args:
-        difference: on loans that neither has learned from; None where there are none.
+        difference: on loans that neither was fitted on; None where there are none.
     """
     limit = -rules.refit_margin
     if difference is None or min(difference.bads, difference.goods) < MIN_CLASS:
-        return _not_asked(DISCRIMINATION, limit, f"fewer than {MIN_CLASS} bads or goods that neither model has seen")
+        return _not_asked(
+            DISCRIMINATION, limit, f"fewer than {MIN_CLASS} bads or goods that neither model was fitted on"
+        )
     bound = difference.value - ONE_SIDED_95 * difference.standard_error
     told = f"AUC {difference.value:+.4f} against the incumbent, 95 % sure of more than {bound:+.4f}"
     return Gate(DISCRIMINATION, bound > limit, bound, limit, told)

@@ -52,12 +52,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Level:
-    """A recipe's mean AUC over months, weighted like a :class:`Difference`."""
+    """A recipe's mean AUC over months, weighted like a :class:`Difference`; ``bads`` and ``goods`` effective ones."""
 
     estimate: float
     standard_error: float
     months: int
     bads: float
+    goods: float
 
 
 def stratified_difference(
@@ -106,7 +107,7 @@ def mean_level(months: Sequence[MonthEvidence], recipe: str) -> Level | None:
     if not own:
         return None
     estimate, error = _weighted(own, [m.areas[recipe] for m in own], [m.variance(recipe) for m in own])
-    return Level(estimate, error, len(own), bads_of(own))
+    return Level(estimate, error, len(own), bads_of(own), sum(m.goods for m in own))
 
 
 def _pairs(months: Sequence[MonthEvidence]) -> np.ndarray:

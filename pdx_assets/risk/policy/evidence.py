@@ -61,6 +61,9 @@ def evidence(contest: Contest, rules: Decision) -> Choice:
     in_charge = stay if change.choice is None or rules.needs_approval else change.choice
     if in_charge.verdict == "recalibrated" and given.recalibrated is not None:
         document["recalibration"] = {k: getattr(given.recalibrated, k).document() for k in ("before", "after")}
+    if (stopped := change.stopped) is not None:
+        asked = [g.document() for g in given.gates.get(stopped.bundle_sha256, ())]
+        document["stopped"] = {"recipe": stopped.recipe_name, "bundle_sha256": stopped.bundle_sha256, "gates": asked}
     document["gates"] = [g.document() for g in given.gates.get(judged.bundle_sha256, ())] if judged else []
     if change.choice is None:
         return Choice(stay.verdict, stay.champion, f"{stay.reason} {change.told}".strip(), document)
@@ -110,6 +113,7 @@ class _Change:
     choice: Choice | None
     told: str
     findings: Mapping[str, Finding]
+    stopped: Candidate | None = None
 
 
 def _first(
@@ -202,9 +206,7 @@ def _change(declared: Rules, given: Evidence, models: Mapping[str, Candidate], i
     if found.successor is None:
         return _Change(None, f"Recipe not changed: {found.told}; {decay.told}.", findings)
     successor = models[found.successor]
-    return _taken_over(
-        "promoted", found, successor, incumbent, given.gates.get(successor.bundle_sha256, ()), findings, all_gates=True
-    )
+    return _taken_over("promoted", found, successor, incumbent, given.gates.get(successor.bundle_sha256, ()), findings)
 
 
 def _taken_over(
@@ -214,15 +216,13 @@ def _taken_over(
     incumbent: Candidate,
     needed: Sequence[Gate],
     findings: Mapping[str, Finding],
-    *,
-    all_gates: bool = False,
 ) -> _Change:
     shut = gates.closed(needed)
-    if shut or (all_gates and not needed):
+    if shut or not needed:
         why = gates.told(shut) if shut else "its gates were not measured"
         told = f"Recipe not changed: {found.told}; but {successor.recipe} of {successor.trained_for}: {why}."
-        return _Change(None, told, findings)
-    asked = f" {gates.told(needed)}." if needed else ""
+        return _Change(None, told, findings, successor)
+    asked = f" {gates.told(needed)}."
     new, old = (f"{c.recipe} of {c.trained_for}" for c in (successor, incumbent))
     return _Change(Choice(verdict, successor, f"{new} takes over from {old}: {found.told}.{asked}"), "", findings)
 
@@ -238,8 +238,10 @@ def _document(given: Evidence, models: Mapping[str, Candidate], incumbent: Candi
             levels[name] = {
                 "auc": level.estimate,
                 "interval": [level.estimate - reach, level.estimate + reach],
+                "standard_error": level.standard_error,
                 "months": level.months,
                 "bads": level.bads,
+                "goods": level.goods,
             }
     return {
         "recipe": incumbent.recipe_name if incumbent else None,

@@ -113,7 +113,7 @@ class Decision(Declared):
     evidence: Evidence | None = Field(None, exclude_if=absent)
     approval: Approval | None = Field(None, exclude_if=absent)
     economics: Economics | None = Field(
-        None, exclude_if=absent, description="for `pdx simulate`: what an approved loan brings"
+        None, exclude_if=absent, description="for `pdx simulate` and contests by money: what a loan brings"
     )
 
     _check_recipe = field_validator("always", mode="before")(recipe_text)
@@ -124,6 +124,8 @@ class Decision(Declared):
             raise ValueError("policy is evidence, expected the block evidence with its first_month")
         if self.policy == "always" and self.always is None:
             raise ValueError("policy is always, expected always: the recipe, such as 'rolling_window xgboost'")
+        if self.evidence is not None and self.evidence.measure == "money" and self.economics is None:
+            raise ValueError("evidence.measure is money, expected economics: what a good and a bad loan bring")
         return self
 
     @property

@@ -15,7 +15,7 @@ def verdict(
 ) -> tuple[str, str]:
     kinds = {"confidence": (auc, bad_rate), "combined": (auc, bad_rate)}
     found = expected_performance(
-        Checks(), otv_auc=otv, mean_pd=0.08, bads=bads, auc=auc, bad_rate=bad_rate, kinds=kinds
+        Checks(), promised_auc=otv, mean_pd=0.08, bads=bads, auc=auc, bad_rate=bad_rate, kinds=kinds
     )
     assert found.severity == "warn"
     return found.status, found.reason

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pdx_assets.risk.checks.performance import (
+    ON_RECORD,
     auc_decay,
     bad_rate_shift,
     calibration,
@@ -45,7 +46,7 @@ def test_bad_rate_shift_does_not_apply_before_labels_or_without_a_past() -> None
 def test_an_otv_auc_under_the_floor_fails() -> None:
     verdict = otv_discrimination(LIMITS, estimate(0.54))
     assert verdict.status == "failed"
-    assert verdict.reason == "OTV AUC 0.540 ± 0.020, floor 0.55"
+    assert verdict.reason == "AUC on OTV 0.540 ± 0.020, floor 0.55"
 
 
 def test_an_otv_auc_at_the_floor_is_quiet() -> None:
@@ -60,6 +61,12 @@ def test_a_drop_beyond_chance_fails() -> None:
     verdict = auc_decay(LIMITS, estimate(0.74), estimate(0.66))
     assert verdict.status == "failed"
     assert "a drop of +0.080" in verdict.reason
+
+
+def test_what_has_seen_otv_is_held_to_its_recipes_record() -> None:
+    verdict = auc_decay(LIMITS, estimate(0.74), estimate(0.66), ON_RECORD)
+    assert verdict.status == "failed" and "on its recipe's record 0.740" in verdict.reason
+    assert "AUC on its recipe's record 0.540" in otv_discrimination(LIMITS, estimate(0.54), ON_RECORD).reason
 
 
 def test_a_drop_within_its_error_or_the_limit_is_quiet() -> None:

@@ -77,6 +77,28 @@ def test_the_estimate_is_that_of_the_stratified_test_and_the_seed_decides_the_re
     assert expected is not None and found.estimate == pytest.approx(expected.estimate, abs=1e-12)
 
 
+def test_weighted_months_count_by_their_effective_sizes() -> None:
+    """Months were weighted by sums of weights: a month weighed in cents outweighed one weighed in thousands."""
+    rng = np.random.default_rng(3)
+    loans = []
+    for m, scale in zip(months(1), (1.0, 50.0, 0.01, 1.0) * 3, strict=False):
+        weight = scale * rng.lognormal(0, 1.0 if scale == 50 else 0.2, len(m.borrower))
+        loans.append(BorrowerMonth(m.cohort, m.label, m.borrower, m.pd, m.other_pd, weight))
+    record = [
+        month_evidence(
+            MonthRecord(
+                m.cohort, m.label, m.weight, {"a": m.pd, "b": m.other_pd}, dict.fromkeys("ab", m.cohort.first_day)
+            )
+        )
+        for m in loans
+    ]
+    expected = stratified_difference([m for m in record if m], "a", "b")
+    found = clustered_difference(loans, seed=1, draws=600)
+    assert expected is not None and found is not None
+    assert found.estimate == pytest.approx(expected.estimate, abs=1e-12)
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=0.15)
+
+
 def test_a_recipe_against_itself_is_certain() -> None:
     loans = [BorrowerMonth(m.cohort, m.label, m.borrower, m.pd, m.pd) for m in months(2)]
     found = clustered_difference(loans, seed=1, draws=100)
