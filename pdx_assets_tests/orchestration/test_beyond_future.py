@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pdx_assets.risk.calendar import Month
+from pdx_assets.risk.models.training import ALGORITHMS
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.stages import tape
 from pdx_assets.stages.challengers import challenge, load_bundle, tune_month
@@ -21,7 +22,7 @@ STRATEGIES = ("fixed_window", "all_known", "immature_cohorts")
 
 
 def spec() -> PortfolioSpec:
-    return small_spec(strategies=list(STRATEGIES))
+    return small_spec(strategies=list(STRATEGIES), algorithms=sorted(ALGORITHMS))
 
 
 def make(ws: Workspace, cohort: Month) -> None:

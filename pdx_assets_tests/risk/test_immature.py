@@ -16,7 +16,7 @@ from pdx_assets.risk.errors import FirewallError, SpecError, WindowError
 from pdx_assets.risk.exposure import seen_events
 from pdx_assets.risk.hashing import content_sha256, document_sha256
 from pdx_assets.risk.immature import check_seen, exposed_loans, seen_loans
-from pdx_assets.risk.models.training import train
+from pdx_assets.risk.models.training import ALGORITHMS, train
 from pdx_assets.risk.outcomes import label_rows, label_view
 from pdx_assets.risk.spec import PortfolioSpec
 from pdx_assets.risk.window_loans import split_development
@@ -180,7 +180,7 @@ def later_cohorts(features: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 10**6))
-@pytest.mark.parametrize("algorithm", ["logistic_regression", "xgboost"])
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 def test_the_future_of_the_tape_changes_no_byte_of_a_model(algorithm: str, seed: int) -> None:
     features, events = book(1)
     other = changed_future(events, features, seed)

@@ -7,13 +7,16 @@ from typing import Any
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.experiment.names import CUT, SHORT
-from pdx_assets.risk.experiment.stored import Stored, figure, slips
+from pdx_assets.risk.experiment.stored import SPLITS, Stored, figure, slips
 from pdx_assets.risk.experiment.table import Cell, Table, count, metric, words
+from pdx_assets.risk.metrics.auc_error import expected_error
 
 METRICS = {"auc": "AUC", "ks": "KS", "f1": "F1", "capture_rate_top3_deciles": "3DCR"}
 MOVING = ("fixed_origin", "rolling_window")
 PARTS = ("train", "itv", "otv")
 FAILED = "failed"
+FEW = 30
+"""Bads below which a table warns; a contest needs as many (decision.min_bads)."""
 CHOSEN = "Bold: in charge of the period."
 
 
@@ -34,7 +37,13 @@ def table_3(stored: Stored) -> Table:
             chosen = stored.paper.production.champion[0].startswith(f"{SHORT[algorithm]} ")
             cells = [metric(v, chosen=chosen) for v in values]
             rows.append((words("the paper"), words(SHORT[algorithm], chosen=chosen), *cells))
-    notes = (*stored.told, CUT, CHOSEN, stored.legend, *_tombstones(stored, [stored.p0], ("fixed_window",)))
+    few = [
+        f"{SPLITS[name]} has {split.bads} bads: an AUC of 0.7 on so few has a standard error of "
+        f"{expected_error(0.7, split.bads, split.loans - split.bads):.2f}."
+        for name in ("itv", "otv")
+        if (split := stored.splits.get(name)) is not None and 0 < split.bads < FEW
+    ]
+    notes = (*stored.told, CUT, CHOSEN, *few, stored.legend, *_tombstones(stored, [stored.p0], ("fixed_window",)))
     return Table("table_3", "Table 3: baseline models in development", tuple(columns), tuple(rows), notes)
 
 

@@ -107,6 +107,15 @@ def test_table_3_shows_the_baselines_on_itv_and_otv() -> None:
     assert beside["NN"] == ["0.796", "0.785", "0.487", "0.389", "0.232", "0.216", "0.743", "0.665"]
 
 
+def test_table_3_warns_of_a_split_with_few_bads() -> None:
+    """The SBA sample's ITV has seven bads, and the table showed an AUC of 0.367 on them without a word."""
+    few = {**stored().splits, "itv": Split("2022-01 to 2022-12", 717, 7, 0.002)}
+    # Q1 = 0.7 / 1.3, Q2 = 0.98 / 1.7: (0.21 + 6 x 0.0485 + 709 x 0.0865) / (7 x 710) is 0.112 squared.
+    said = "ITV has 7 bads: an AUC of 0.7 on so few has a standard error of 0.11."
+    assert said in table_3(stored(splits=few)).notes
+    assert not any("on so few" in note for note in table_3(stored()).notes)
+
+
 def test_table_4_compares_the_last_measured_period_and_the_mean() -> None:
     table = table_4(stored())
     assert [[shown(c) for c in row[1:]] for row in table.rows] == [
