@@ -2,11 +2,14 @@
 
     python benchmarks/paper_size.py                       # 2018-01 in a fresh home
     python benchmarks/paper_size.py 2018-12 --home DIR    # all twelve months; run again, it goes on where it was
+    python benchmarks/paper_size.py --evidence            # 2018-01 decided on evidence, of three earlier anchor dates
 
 Months are run one after the other, as `pdx run p2p_twin --profile paper_size` runs them, but a month's
 stages do not overlap, so that each has its own wall time and peak memory: the proportional set size of this process
-and all its workers together, sampled every half second. Stages done already are read from
-DIR/paper_size.jsonl. Linux only. Exits 1 if the first month takes over 40 minutes or 16 GiB.
+and all its workers together, sampled every half second. With --evidence the strategies all_known and
+immature_cohorts take part, and as-of models of 2016-08, 2016-10 and 2016-12 make the record: cohorts whose labels are
+known in 2018-01, of a tape that begins in 2015-07. Stages done already are read from DIR/paper_size.jsonl. Linux only.
+Exits 1 if the first month takes over 40 minutes or 16 GiB.
 """
 
 from __future__ import annotations
@@ -26,9 +29,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pdx_assets.orchestration.runner import Task
     from pdx_assets.risk.calendar import Month
+    from pdx_assets.risk.spec import PortfolioSpec
     from pdx_assets.stages.workspace import Workspace
 
 PORTFOLIO, PROFILE = "p2p_twin", "paper_size"
+STRATEGIES = ("fixed_window", "rolling_window", "all_known", "immature_cohorts")
+EVIDENCE = {"policy": "evidence", "evidence": {"first_month": "2016-08", "every": 2}}
+AS_OF = "as-of models"
 ALLOWED_SECONDS, ALLOWED_MIB = 40 * 60, 16 * 1024
 # Stages of a month in order: the runner's stages, and what a reader calls them.
 STAGES = {
@@ -58,36 +65,49 @@ def main() -> None:
     parser.add_argument("month", nargs="?", default="2018-01", help="last production month; the first is 2018-01")
     parser.add_argument("--home", type=Path, help="PDx home to use and keep; default a temporary one")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--evidence", action="store_true", help="promotion on evidence, of three anchor dates before")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         home = arguments.home or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ["PDX_HOME"] = str(home.resolve())
         home.mkdir(parents=True, exist_ok=True)
-        run(arguments.month, arguments.workers, home / "paper_size.jsonl")
+        run(arguments.month, arguments.workers, home / "paper_size.jsonl", arguments.evidence)
 
 
-def run(last: str, workers: int, log: Path) -> None:
+def on_evidence(spec: PortfolioSpec) -> PortfolioSpec:
+    """The portfolio with the strategies and the policy beyond the paper's."""
+    declared = spec.model_dump(mode="json") | {"strategies": STRATEGIES}
+    declared["decision"] |= EVIDENCE
+    return type(spec).model_validate(declared)
+
+
+def run(last: str, workers: int, log: Path, evidence: bool) -> None:
     from pdx_assets.cli import open_workspace
     from pdx_assets.orchestration.runner import months_to_run
+    from pdx_assets.stages.record import find_decision
     from pdx_assets.stages.tape import open_tape
     from pdx_assets.stages.workspace import Workspace
 
     spec = open_workspace(PORTFOLIO).spec
+    spec = on_evidence(spec) if evidence else spec
     Workspace.of(spec).settings.pin(spec.name, profile=PROFILE, seed=0)
     # Afresh: a workspace keeps what was pinned when it was first asked.
     ws = Workspace.of(spec)
     with measured(log, str(spec.p0), "tape written and staged", 1):
         open_tape(ws)
     for month in months_to_run(ws, None, last):
-        for stage in dict.fromkeys(STAGES.values()):
+        for stage in dict.fromkeys(("cohorts", "windows", AS_OF, *STAGES.values())):
             run_stage(ws, month, stage, workers, log)
+        print((find_decision(ws, month) or {})["reason"], flush=True)
     report(log, str(spec.p0))
 
 
 def run_stage(ws: Workspace, month: Month, stage: str, workers: int, log: Path) -> None:
     from pdx_assets.orchestration.runner import months_to_run, plan, run_tasks
 
-    tasks = [t for t in plan(ws, months_to_run(ws, None, str(month))) if STAGES[t.stage] == stage]
+    tasks = [
+        t for t in plan(ws, months_to_run(ws, None, str(month))) if (AS_OF if t.as_of else STAGES[t.stage]) == stage
+    ]
     tasks = [t for t in tasks if t.month == month or t.stage == "cohort"]
     if not tasks:
         return
