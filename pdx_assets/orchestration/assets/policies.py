@@ -32,7 +32,8 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         found = simulate(ws, usable_policies(spec), score_missing=True)
         best = next((c.best_recipe for c in found if c.best_recipe), None)
         metadata: dict[str, Any] = {
-            "Policies": _table(found),
+            "Policies": _ranking(found),
+            "Lending under each": _lending(found),
             "AUC by month": png(picture(ws, found), "AUC by production month under each policy"),
             "In charge": f"the {spec.decision.policy} policy",
             "Months with known labels": f"{found[0].realized.measured} of {found[0].realized.months}",
@@ -46,27 +47,31 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     return [policy_comparison]
 
 
-def _table(found: list[Compared]) -> dg.TableMetadataValue:
-    heads = ["policy", "mean AUC", "difference", "from", "to", "p", "mean KS", "capture", "O/E", "bad rate of approved"]
+def _ranking(found: list[Compared]) -> dg.TableMetadataValue:
+    """Whom each policy had in charge, and what it was worth; narrow enough for the asset's page."""
     rows = []
     for c in found:
         own, shown = c.realized, c.difference.mean if c.difference else None
-        rows.append(
-            [
-                own.policy.replace("_", " "),
-                own.mean_production_auc,
-                shown.estimate if shown else None,
-                shown.low if shown else None,
-                shown.high if shown else None,
-                c.p_shown,
-                own.mean_ks,
-                percent(own.mean_capture_rate),
-                own.observed_to_expected,
-                percent(own.bad_rate_approved),
-                own.profit_per_loan,
-                own.champion_changes,
-                own.recipe_changes,
-                c.regret,
-            ]
-        )
-    return table([*heads, "profit per loan", "champion changes", "recipe changes", "regret"], rows)
+        difference = ""
+        if shown is not None and shown.estimate is not None:
+            bounds = "" if shown.low is None else f" ({shown.low:+.4f} to {shown.high:+.4f})"
+            difference = f"{shown.estimate:+.4f}{bounds}"
+        changes = [own.champion_changes, own.recipe_changes]
+        rows.append([_spoken(c), own.mean_production_auc, difference, c.p_shown, *changes, c.regret])
+    heads = ["policy", "mean AUC", "difference (95 %)", "p", "champion changes", "recipe changes", "regret"]
+    return table(heads, rows)
+
+
+def _lending(found: list[Compared]) -> dg.TableMetadataValue:
+    """What lending would have been like."""
+    rows = []
+    for c in found:
+        own = c.realized
+        shares = [percent(own.mean_capture_rate), own.observed_to_expected, percent(own.bad_rate_approved)]
+        rows.append([_spoken(c), own.mean_ks, *shares, own.profit_per_loan])
+    heads = ["policy", "mean KS", "capture", "O/E", "bad rate of approved", "profit per loan"]
+    return table(heads, rows)
+
+
+def _spoken(compared: Compared) -> str:
+    return compared.realized.policy.replace("_", " ")
