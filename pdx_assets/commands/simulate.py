@@ -101,7 +101,9 @@ def _print_table(spec: PortfolioSpec, found: list[Compared]) -> None:
     console.print(table, crop=False)
     for mark in spec.marks.values():
         console.print(f"[yellow]{mark}[/]")
-    console.print("p: month-stratified paired test against the reference, two-sided.")
+    console.print(
+        "p: month-stratified paired test against the reference, two-sided, over borrowers where some came back."
+    )
     best = next((c.best_recipe for c in found if c.best_recipe), None)
     if best:
         console.print(f"Regret: AUC behind the best recipe in hindsight, {best.replace('_', ' ')}, always in charge.")

@@ -10,9 +10,11 @@ import numpy as np
 
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import PdxError
+from pdx_assets.risk.evidence.bootstrap import BorrowerMonth, clustered_difference
 from pdx_assets.risk.evidence.paired import Difference, stratified_difference
 from pdx_assets.risk.evidence.record import measured as evidence_of
 from pdx_assets.risk.metrics.comparison import Interval, MonthlyDifference, month_stratified
+from pdx_assets.risk.seeds import seed_from
 from pdx_assets.risk.simulation.realized import Followed, Realized, realize
 from pdx_assets.risk.spec import Economics
 
@@ -25,7 +27,8 @@ class Compared:
         realized: the policy's own figures.
         difference: mean over months of its AUC minus the reference's, with a bootstrap interval over loans within
             months; None for the reference itself, and where no month is measured under both.
-        test: the month-stratified paired test of the two (evidence/paired.py); None likewise.
+        test: the month-stratified paired test of the two (evidence/paired.py), its error over borrowers where some came
+            back; None likewise.
         regret: the best recipe's mean production AUC minus this policy's, over the months measured under both.
         best_recipe: which recipe that is.
     """
@@ -109,17 +112,24 @@ def compare(
         own = realize(followed, approval_rate=approval_rate, economics=economics)
         other = None if followed.policy == reference else by_name[reference]
         difference = _difference(followed, other, seed=seed, draws=draws) if other else None
-        test = _tested(followed, other) if other else None
+        test = _tested(followed, other, seed=seed, draws=draws) if other else None
         found.append(Compared(own, difference, *_regret(own, measured), test))
     return found
 
 
-def _tested(policy: Followed, reference: Followed) -> Difference | None:
-    months = []
+def _tested(policy: Followed, reference: Followed, *, seed: int, draws: int) -> Difference | None:
+    """The paired test, its error over borrowers where some came back: their loans are not independent."""
+    months, by_borrower = [], []
     for ours, theirs in zip(policy.months, reference.months, strict=True):
-        if ours.label is not None and ours.pd is not None and theirs.pd is not None:
-            pds = {"policy": ours.pd, "reference": theirs.pd}
-            months.append(evidence_of(Month.parse(ours.production), ours.label, pds, ours.weight))
+        if ours.label is None or ours.pd is None or theirs.pd is None:
+            continue
+        cohort, pds = Month.parse(ours.production), {"policy": ours.pd, "reference": theirs.pd}
+        months.append(evidence_of(cohort, ours.label, pds, ours.weight))
+        if ours.borrower is not None:
+            by_borrower.append(BorrowerMonth(cohort, ours.label, ours.borrower, ours.pd, theirs.pd, ours.weight))
+    names = np.concatenate([np.asarray(m.borrower) for m in by_borrower]) if by_borrower else np.empty(0)
+    if len(np.unique(names)) < len(names):
+        return clustered_difference(by_borrower, seed=seed_from(seed, "borrowers"), draws=max(draws, 100))
     return stratified_difference([m for m in months if m is not None], "policy", "reference")
 
 

@@ -28,6 +28,7 @@ class MonthOfPolicy:
         label: (n,) 1 bad, 0 good, of the month's own loans; None where they are not known yet.
         pd: (n,) the champion's PDs of them, in the same order; None where there are no labels or no champion.
         weight: (n,) or None.
+        borrower: (n,) a hash of each loan's borrower, or None.
     """
 
     production: str
@@ -37,6 +38,7 @@ class MonthOfPolicy:
     label: np.ndarray | None = None
     pd: np.ndarray | None = None
     weight: np.ndarray | None = None
+    borrower: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

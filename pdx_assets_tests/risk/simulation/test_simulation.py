@@ -10,6 +10,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from pdx_assets.risk.errors import PdxError
+from pdx_assets.risk.evidence.paired import Difference
 from pdx_assets.risk.simulation import Followed, MonthOfPolicy, compare, realize
 from pdx_assets.risk.spec import Economics
 
@@ -117,6 +118,37 @@ def test_the_paired_test_of_two_policies_is_that_of_two_recipes() -> None:
     assert ours.p_value == pytest.approx(2 * norm.sf(abs(d.mean()) / error), abs=1e-12)
     same, _ = compare([good, follow("twin", *good.months)], {}, reference="twin", approval_rate=0.5, seed=0)
     assert same.test is not None and (same.test.estimate, same.p_value) == (0.0, 1.0)
+
+
+def test_the_error_is_over_borrowers_where_some_came_back() -> None:
+    """Four loans of a borrower that are alike counted as four independent ones in the p-value."""
+    rng = np.random.default_rng(4)
+    people = 250
+    truth = rng.normal(size=people)
+    label = (rng.random(people) < 1 / (1 + np.exp(1.5 - truth))).astype(np.int8)
+    pds = [1 / (1 + np.exp(-(s * truth + rng.normal(size=people)))) for s in (1.2, 0.8)]
+    once = np.array([f"p{i}" for i in range(people)], dtype=object)
+
+    def tested(times: int, borrower: np.ndarray) -> Difference:
+        months = [
+            [
+                MonthOfPolicy(m, n, "r x", "kept", np.repeat(label, times), np.repeat(pd, times), None, borrower)
+                for n, pd in zip(("good", "poor"), pds, strict=True)
+            ]
+            for m in ("2020-01",)
+        ]
+        good, poor = (follow(n, *column) for n, column in zip(("good", "poor"), zip(*months, strict=True), strict=True))
+        found, _ = compare([good, poor], {}, reference="poor", approval_rate=0.5, seed=0)
+        assert found.test is not None
+        return found.test
+
+    one = tested(1, once)
+    strangers, same = tested(4, np.array([f"p{i}" for i in range(4 * people)], object)), tested(4, np.repeat(once, 4))
+    assert one.estimate == pytest.approx(same.estimate) == pytest.approx(strangers.estimate)
+    assert strangers.standard_error == pytest.approx(one.standard_error / 2, rel=0.01), (
+        "as if there were four times as many"
+    )
+    assert same.standard_error == pytest.approx(one.standard_error, rel=0.1), "as many as there are people"
 
 
 def test_a_recipe_that_lacks_a_month_is_nobodys_hindsight() -> None:
