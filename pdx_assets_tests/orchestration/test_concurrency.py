@@ -101,8 +101,9 @@ home, own = Path(sys.argv[1]), sys.argv[2]
 (home / f"ready-{own}").touch()
 while len(list(home.glob("ready-*"))) < 4:
     time.sleep(0.005)
+key = AssetKey(["small", "challenger"])
 context = SimpleNamespace(
-    asset_key=AssetKey(["small", "challenger"]), partition_key="2022-07",
+    asset_key=key, assets_def=SimpleNamespace(tags_by_key={key: {}}), partition_key="2022-07",
     run=SimpleNamespace(run_id=own), retry_number=0,
 )
 with MlflowTracker().run(context, "small") as tracked:
