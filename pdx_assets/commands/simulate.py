@@ -92,8 +92,9 @@ def _print_table(spec: PortfolioSpec, found: list[Compared]) -> None:
         rates = [_percent(own.mean_capture_rate), _shown(own.observed_to_expected, 2), _percent(own.bad_rate_approved)]
         changes = [str(own.champion_changes), str(own.recipe_changes)]
         regret = f"{c.regret:+.4f}" if c.regret is not None else ""
+        difference = "reference" if c.difference is None else c.difference_shown
         table.add_row(
-            own.policy, _shown(own.mean_production_auc), _difference(c), c.p_shown, _shown(own.mean_ks), *rates,
+            own.policy, _shown(own.mean_production_auc), difference, c.p_shown, _shown(own.mean_ks), *rates,
             *money, *changes, regret,
         )  # fmt: skip
     console = Console(highlight=False)
@@ -107,14 +108,6 @@ def _print_table(spec: PortfolioSpec, found: list[Compared]) -> None:
     best = next((c.best_recipe for c in found if c.best_recipe), None)
     if best:
         console.print(f"Regret: AUC behind the best recipe in hindsight, {best.replace('_', ' ')}, always in charge.")
-
-
-def _difference(compared: Compared) -> str:
-    if compared.difference is None or compared.difference.mean.estimate is None:
-        return "reference" if compared.difference is None else ""
-    shown = compared.difference.mean
-    bounds = f" [{shown.low:+.4f}, {shown.high:+.4f}]" if shown.low is not None and shown.high is not None else ""
-    return f"{shown.estimate:+.4f}{bounds}"
 
 
 def _shown(value: float | None, digits: int = 4) -> str:

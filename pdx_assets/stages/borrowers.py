@@ -40,8 +40,7 @@ def clustered_differences(
     kept = [m for m in kept if months is None or Month.parse(m["cohort"]) in months]
     if not kept or not challengers:
         return {}
-    on = decision_date(Month.parse(record["production_month"]))
-    loans = {m["cohort"]: known_cohort(ws, Month.parse(m["cohort"]), on, "borrower_hash") for m in kept}
+    loans = _loans(ws, record, kept)
     if not pl.concat(rows["borrower_hash"] for rows in loans.values()).is_duplicated().any():
         return {}
     found = {}
@@ -66,8 +65,7 @@ def money_differences(
     economics = ws.spec.decision.economics
     assert economics is not None, "the spec refuses contests by money without it"
     kept = [m for m in record["months"] if m["evidence"] is not None]
-    on = decision_date(Month.parse(record["production_month"]))
-    loans = {m["cohort"]: known_cohort(ws, Month.parse(m["cohort"]), on, "borrower_hash") for m in kept}
+    loans = _loans(ws, record, kept)
     found = {}
     for challenger in challengers:
         seed = seed_from(ws.spec.name, ws.pinned.seed, "money", record["production_month"], challenger, recipe)
@@ -76,6 +74,12 @@ def money_differences(
         if difference is not None:
             found[challenger] = difference
     return found
+
+
+def _loans(ws: Workspace, record: Mapping[str, Any], months: Sequence[Mapping[str, Any]]) -> dict[str, pl.DataFrame]:
+    """By cohort its loans with the labels that the record's decision date knew."""
+    on = decision_date(Month.parse(record["production_month"]))
+    return {m["cohort"]: known_cohort(ws, Month.parse(m["cohort"]), on, "borrower_hash") for m in months}
 
 
 def _of_both(

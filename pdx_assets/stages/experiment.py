@@ -83,7 +83,7 @@ def read_stored(ws: Workspace) -> Stored:
         told=told(spec, source, paper),
         origin=columns(spec, source),
         paper=paper,
-        is_weighted=spec.is_weighted,
+        is_weighted=spec.is_weighted and source.is_weighted,
         hindsight=spec.hindsight,
     )
 

@@ -146,9 +146,13 @@ def equal_opportunity(
     return found
 
 
-def realized(ws: Workspace, production: Month) -> pl.DataFrame:
-    """The month's own loans with the labels known by now: cohort, loan_id, label, protected columns (and weight)."""
-    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else []), *ws.spec.named("protected")]
+def realized(ws: Workspace, production: Month, *also: str) -> pl.DataFrame:
+    """The month's own loans with the labels known by now: cohort, loan_id, label, protected columns (and weight).
+
+    Args:
+        also: further columns of clean_features.
+    """
+    columns = ["cohort", "loan_id", *(["weight"] if ws.spec.is_weighted else []), *ws.spec.named("protected"), *also]
     features = ws.lake.scan_months("clean_features", [production], columns=columns).collect()
     labels = ws.lake.scan_months("labels", [production]).collect()
     latest = labels["known_from"].max()

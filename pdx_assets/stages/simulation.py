@@ -160,11 +160,7 @@ class _Outcomes:
         for key, digests in sorted(wanted.items()):
             # A damaged model's months count as not measured: the other policies still have theirs.
             damaged = ensure_scores(self.ws, digests, self.cohorts[key]).failed
-            borrowers = self.ws.lake.scan_months(
-                "clean_features", list(self.cohorts[key]), columns=["cohort", "loan_id", "borrower_hash"]
-            ).collect()
-            loans = realized(self.ws, Month.parse(key))
-            self.loans[key] = loans.join(borrowers, on=["cohort", "loan_id"], how="left", maintain_order="left")
+            self.loans[key] = realized(self.ws, Month.parse(key), "borrower_hash")
             sound = [d for d in digests if d not in damaged]
             of = pds_of(self.ws, sound, self.cohorts[key], self.loans[key])
             self.pds |= {(key, digest): pd for digest, pd in of.items()}

@@ -17,7 +17,7 @@ from pdx_assets.risk.metrics.auc_error import expected_error
 from pdx_assets.risk.metrics.stability import CategoryBins, NumberBins
 from pdx_assets.risk.metrics.weights import effective_sizes
 from pdx_assets.risk.spec import PortfolioSpec
-from pdx_assets.stages import reports
+from pdx_assets.stages import experiment, reports
 from pdx_assets.stages.cohort_checks import stored_weight
 from pdx_assets.stages.decision import propose
 from pdx_assets.stages.monitoring import champion_and_window
@@ -182,3 +182,13 @@ def test_the_estimate_counts_every_loan_by_its_amount(weighted: Workspace) -> No
     assert len(document["estimates"]) == 4
     errors = [e["combined"]["bad_rate"]["standard_error"] for e in document["estimates"]]
     assert errors[-1] < errors[0]
+
+
+def test_loans_that_all_weigh_one_have_their_errors_from_counts(
+    weighted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a book whose files no sample's pattern covers the metrics carry no sizes: Figure 4 had no errors."""
+    assert experiment.read_stored(weighted).is_weighted
+    monkeypatch.setattr(experiment, "_has_weights", lambda *_: False)
+    stored = experiment.read_stored(weighted)
+    assert not stored.is_weighted and any("Every loan weighs 1" in sentence for sentence in stored.told)

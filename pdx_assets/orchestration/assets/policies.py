@@ -51,14 +51,10 @@ def _ranking(found: list[Compared]) -> dg.TableMetadataValue:
     """Whom each policy had in charge, and what it was worth; narrow enough for the asset's page."""
     rows = []
     for c in found:
-        own, shown = c.realized, c.difference.mean if c.difference else None
-        difference = ""
-        if shown is not None and shown.estimate is not None:
-            bounds = "" if shown.low is None else f" ({shown.low:+.4f} to {shown.high:+.4f})"
-            difference = f"{shown.estimate:+.4f}{bounds}"
+        own = c.realized
         changes = [own.champion_changes, own.recipe_changes]
-        rows.append([_spoken(c), own.mean_production_auc, difference, c.p_shown, *changes, c.regret])
-    heads = ["policy", "mean AUC", "difference (95 %)", "p", "champion changes", "recipe changes", "regret"]
+        rows.append([_spoken(c), own.mean_production_auc, c.difference_shown, c.p_shown, *changes, c.regret])
+    heads = ["policy", "mean AUC", "difference [95 %]", "p", "champion changes", "recipe changes", "regret"]
     return table(heads, rows)
 
 

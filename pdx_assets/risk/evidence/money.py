@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pdx_assets.risk.checks.chance import above
 from pdx_assets.risk.evidence.bootstrap import BorrowerMonth, clustered_gain
 from pdx_assets.risk.evidence.paired import Difference
 from pdx_assets.risk.metrics.score_table import Floats
@@ -57,7 +56,7 @@ def money_difference(
         ]
         for of in ("pd", "other_pd")
     )
-    estimate, error, _ = clustered_gain(
+    estimate, error, p_value = clustered_gain(
         np.concatenate([np.asarray([str(b) for b in m.borrower], dtype=object) for m in ordered]),
         np.concatenate(new),
         np.concatenate(old),
@@ -67,4 +66,4 @@ def money_difference(
         margin=margin,
     )
     bads = sum(effective_sizes(m.label, w).bads for m, w in zip(ordered, weights, strict=True))
-    return Difference(estimate, error, len(ordered), bads, above(estimate - margin, error))
+    return Difference(estimate, error, len(ordered), bads, p_value)

@@ -50,6 +50,15 @@ class Compared:
         value = self.p_value
         return "" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
+    @property
+    def difference_shown(self) -> str:
+        """The difference and its interval as text; empty where there is none."""
+        if self.difference is None or self.difference.mean.estimate is None:
+            return ""
+        shown = self.difference.mean
+        bounds = f" [{shown.low:+.4f}, {shown.high:+.4f}]" if shown.low is not None and shown.high is not None else ""
+        return f"{shown.estimate:+.4f}{bounds}"
+
     def document(self) -> dict[str, Any]:
         """As JSON: what `pdx simulate --format json` prints of a policy."""
         own = self.realized

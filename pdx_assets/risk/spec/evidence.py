@@ -40,6 +40,9 @@ class Evidence(Declared):
     max_approval_rate_change: float = Field(0.10, gt=0, le=1, description="at the cut-off, as a share")
     max_equal_opportunity_change: float = Field(0.05, gt=0, le=1, description="rise of the difference, as a share")
 
+    _check_month = field_validator("first_month", mode="before")(month_text)
+    _check_recipe = field_validator("first_recipe", mode="before")(recipe_text)
+
     @model_validator(mode="after")
     def _margin_is_of_its_measure(self) -> Evidence:
         if self.measure == "auc" and self.margin >= 0.5:
@@ -50,9 +53,6 @@ class Evidence(Declared):
     def auc_margin(self) -> float:
         """Of comparisons that are by AUC whatever contests are decided by, such as decay."""
         return self.margin if self.measure == "auc" else 0.0
-
-    _check_month = field_validator("first_month", mode="before")(month_text)
-    _check_recipe = field_validator("first_recipe", mode="before")(recipe_text)
 
 
 class Approval(Declared):

@@ -8,7 +8,7 @@ import pytest
 from pdx_assets.risk.calendar import Month
 from pdx_assets.risk.errors import PdxError
 from pdx_assets.risk.evidence.bootstrap import BorrowerMonth, clustered_difference, clustered_gain
-from pdx_assets.risk.evidence.paired import stratified_difference
+from pdx_assets.risk.evidence.paired import Difference, stratified_difference
 from pdx_assets.risk.evidence.record import MonthRecord, month_evidence
 
 COHORTS = [Month(2016, k) for k in (1, 2, 3)]
@@ -34,23 +34,25 @@ def months(times: int, *, seed: int = 0) -> list[BorrowerMonth]:
     return made
 
 
-def by_delong(loans: list[BorrowerMonth]) -> float:
+def by_delong(loans: list[BorrowerMonth]) -> Difference:
     record = [
         month_evidence(
-            MonthRecord(m.cohort, m.label, None, {"a": m.pd, "b": m.other_pd}, dict.fromkeys("ab", m.cohort.first_day))
+            MonthRecord(
+                m.cohort, m.label, m.weight, {"a": m.pd, "b": m.other_pd}, dict.fromkeys("ab", m.cohort.first_day)
+            )
         )
         for m in loans
     ]
     found = stratified_difference([m for m in record if m], "a", "b")
     assert found is not None
-    return found.standard_error
+    return found
 
 
 def test_it_is_delong_where_every_borrower_comes_once() -> None:
     loans = months(1)
     found = clustered_difference(loans, seed=1, draws=600)
     assert found is not None
-    assert found.standard_error == pytest.approx(by_delong(loans), rel=0.1)
+    assert found.standard_error == pytest.approx(by_delong(loans).standard_error, rel=0.1)
 
 
 def test_borrowers_who_come_back_widen_the_error() -> None:
@@ -58,7 +60,7 @@ def test_borrowers_who_come_back_widen_the_error() -> None:
     loans = months(4)
     found = clustered_difference(loans, seed=1, draws=600)
     assert found is not None
-    assert found.standard_error == pytest.approx(np.sqrt(12) * by_delong(loans), rel=0.15)
+    assert found.standard_error == pytest.approx(np.sqrt(12) * by_delong(loans).standard_error, rel=0.15)
 
 
 def test_the_estimate_is_that_of_the_stratified_test_and_the_seed_decides_the_rest() -> None:
@@ -67,14 +69,7 @@ def test_the_estimate_is_that_of_the_stratified_test_and_the_seed_decides_the_re
     assert found is not None and again is not None
     assert found == again, "whatever the order of months"
     assert found != clustered_difference(loans, seed=2, draws=100)
-    record = [
-        month_evidence(
-            MonthRecord(m.cohort, m.label, None, {"a": m.pd, "b": m.other_pd}, dict.fromkeys("ab", m.cohort.first_day))
-        )
-        for m in loans
-    ]
-    expected = stratified_difference([m for m in record if m], "a", "b")
-    assert expected is not None and found.estimate == pytest.approx(expected.estimate, abs=1e-12)
+    assert found.estimate == pytest.approx(by_delong(loans).estimate, abs=1e-12)
 
 
 def test_weighted_months_count_by_their_effective_sizes() -> None:
@@ -84,17 +79,8 @@ def test_weighted_months_count_by_their_effective_sizes() -> None:
     for m, scale in zip(months(1), (1.0, 50.0, 0.01, 1.0) * 3, strict=False):
         weight = scale * rng.lognormal(0, 1.0 if scale == 50 else 0.2, len(m.borrower))
         loans.append(BorrowerMonth(m.cohort, m.label, m.borrower, m.pd, m.other_pd, weight))
-    record = [
-        month_evidence(
-            MonthRecord(
-                m.cohort, m.label, m.weight, {"a": m.pd, "b": m.other_pd}, dict.fromkeys("ab", m.cohort.first_day)
-            )
-        )
-        for m in loans
-    ]
-    expected = stratified_difference([m for m in record if m], "a", "b")
-    found = clustered_difference(loans, seed=1, draws=600)
-    assert expected is not None and found is not None
+    expected, found = by_delong(loans), clustered_difference(loans, seed=1, draws=600)
+    assert found is not None
     assert found.estimate == pytest.approx(expected.estimate, abs=1e-12)
     assert found.standard_error == pytest.approx(expected.standard_error, rel=0.15)
 
