@@ -33,7 +33,8 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
         best = next((c.best_recipe for c in found if c.best_recipe), None)
         metadata: dict[str, Any] = {
             "Policies": _ranking(found),
-            "Lending under each": _lending(found),
+            "Changes and regret": _changes(found),
+            "Lending: at the approval rate": _lending(found),
             "AUC by month": png(picture(ws, found), "AUC by production month under each policy"),
             "In charge": f"the {spec.decision.policy} policy",
             "Months with known labels": f"{found[0].realized.measured} of {found[0].realized.months}",
@@ -47,26 +48,24 @@ def policy_assets(spec: PortfolioSpec) -> list[dg.AssetsDefinition]:
     return [policy_comparison]
 
 
+# Four or five short columns each: of more the asset's page cuts off the last.
 def _ranking(found: list[Compared]) -> dg.TableMetadataValue:
-    """Whom each policy had in charge, and what it was worth; narrow enough for the asset's page."""
-    rows = []
-    for c in found:
-        own = c.realized
-        changes = [own.champion_changes, own.recipe_changes]
-        rows.append([_spoken(c), own.mean_production_auc, c.difference_shown, c.p_shown, *changes, c.regret])
-    heads = ["policy", "mean AUC", "difference [95 %]", "p", "champion changes", "recipe changes", "regret"]
-    return table(heads, rows)
+    rows = [[_spoken(c), c.realized.mean_production_auc, c.difference_shown, c.p_shown] for c in found]
+    return table(["policy", "mean AUC", "difference [95 %]", "p"], rows)
+
+
+def _changes(found: list[Compared]) -> dg.TableMetadataValue:
+    rows = [[_spoken(c), c.realized.champion_changes, c.realized.recipe_changes, c.regret] for c in found]
+    return table(["policy", "of champion", "of recipe", "regret"], rows)
 
 
 def _lending(found: list[Compared]) -> dg.TableMetadataValue:
-    """What lending would have been like."""
     rows = []
     for c in found:
         own = c.realized
         shares = [percent(own.mean_capture_rate), own.observed_to_expected, percent(own.bad_rate_approved)]
         rows.append([_spoken(c), own.mean_ks, *shares, own.profit_per_loan])
-    heads = ["policy", "mean KS", "capture", "O/E", "bad rate of approved", "profit per loan"]
-    return table(heads, rows)
+    return table(["policy", "KS", "capture", "O/E", "bad rate", "profit"], rows)
 
 
 def _spoken(compared: Compared) -> str:
