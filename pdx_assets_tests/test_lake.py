@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,6 +24,11 @@ LAYER = "clean_features"
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path, "demo")
+
+
+def processes(count: int) -> ProcessPoolExecutor:
+    """multiprocessing's own pool ends by killing its workers, and once waited for ever for one that it had missed."""
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
 
 def rows(month: Month, values: list[float | None]) -> pl.DataFrame:
@@ -179,8 +184,8 @@ def write_share(root: str, share: int) -> None:
 
 def test_four_processes_write_twelve_months_at_once(tmp_path: Path) -> None:
     """The first write creates the table: four at once must not lose a month to each other."""
-    with get_context("spawn").Pool(4) as pool:
-        pool.starmap(write_share, [(str(tmp_path), share) for share in range(4)])
+    with processes(4) as pool:
+        list(pool.map(write_share, [str(tmp_path)] * 4, range(4)))
     lake = Lake(tmp_path, "demo")
     months = [JANUARY + k for k in range(12)]
     assert {m: c.rows for m, c in lake.contents(LAYER).items()} == {m: k + 1 for k, m in enumerate(months)}
@@ -307,8 +312,8 @@ def contend(root: str, writer: int, count: int) -> list[bool]:
 
 
 def test_of_two_writers_exactly_one_is_recorded(tmp_path: Path) -> None:
-    with get_context("spawn").Pool(2) as pool:
-        won = pool.starmap(contend, [(str(tmp_path), writer, 200) for writer in range(2)])
+    with processes(2) as pool:
+        won = list(pool.map(contend, [str(tmp_path)] * 2, range(2), [200] * 2))
     lake = Lake(tmp_path, "demo")
     for k in range(200):
         assert won[0][k] != won[1][k]
