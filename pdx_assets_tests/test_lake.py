@@ -27,7 +27,8 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def processes(count: int) -> ProcessPoolExecutor:
-    """multiprocessing's own pool ends by killing its workers, and once waited for ever for one that it had missed."""
+    """Workers that are waited for. multiprocessing's own pool ends its by SIGTERM, and in a suite started in the
+    background they ignore it: SIGINT is ignored there, and a run gives SIGTERM its handler. It waited for ever."""
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
 
